@@ -1,0 +1,1 @@
+"""What is true: no I/O, clock, randomness, environment or threads."""
