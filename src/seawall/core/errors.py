@@ -21,6 +21,8 @@ class Error(Exception):
         self.code = code
         self.message = message
         self.help = help
+        self.entry: int | None = None
+        """Index of the ledger entry that recorded this, where one did."""
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

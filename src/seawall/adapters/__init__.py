@@ -1,0 +1,1 @@
+"""How: the ports over databases, key stores, models and the machine."""

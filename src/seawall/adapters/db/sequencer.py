@@ -1,0 +1,272 @@
+"""The single sequencer of the embedded database: one thread commits for everyone.
+
+A batch is what has arrived: the first waiting job and whatever came meanwhile,
+at most 256. One transaction, durable (WAL, synchronous=FULL), extends every
+log the batch touches, signs a checkpoint each, stores the writes that go with
+the entries, and only then are the callers told. After any failure the thread
+forgets what it knew, rereads the heads from the database, and goes on; a
+caller that was not told must behave as if nothing was recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlcipher3.dbapi2 as sqlcipher
+
+from seawall.adapters.db.sqlcipher import translate
+from seawall.adapters.db.statements import apply_write, keep_key
+from seawall.core.errors import Conflict, Error, Missing, Unavailable
+from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
+from seawall.core.ledger.encoding import encode
+from seawall.core.ledger.tree import Edge, extend, leaf_hash
+from seawall.core.policy.grant import Receipt, receipt_mac
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from seawall.app.ports import WrappedKey, Write
+
+BATCH: Final = 256
+WAITING: Final = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The log-signing key as functions, and the key under which receipts are authenticated."""
+
+    sign: Callable[[bytes], bytes] = field(repr=False)
+    public_key: bytes
+    receipt_key: bytes = field(repr=False)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One caller's wish, and where its answer goes."""
+
+    log: str
+    entry: bytes | None
+    writes: Sequence[Write]
+    key: WrappedKey | None
+    origin: str | None
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    abandoned: bool = False
+    answer: Any = None
+    error: Error | None = None
+
+    def deliver(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.answer)
+
+
+@dataclass(slots=True)
+class _Log:
+    """A log within one batch: where it stood, and the entries that join it."""
+
+    name: str
+    origin: str
+    edge: Edge
+    joining: list[_Job] = field(default_factory=list)
+
+
+class Sequencer:
+    """Appends entries with their writes, in order, durably, a batch at a time."""
+
+    def __init__(
+        self, connect: Callable[[], Any], signer: Signer, *, limit_seconds: float = 5.0
+    ) -> None:
+        self._connect = connect
+        self._signer = signer
+        self._limit = limit_seconds
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(WAITING)
+        self._heads: dict[str, tuple[str, Edge]] = {}
+        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+        self._connection: Any = connect()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what is waiting, then stop."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    # --- the callers' side, on an event loop ----------------------------------
+
+    async def append(
+        self, log: str, entry: Mapping[str, Any], writes: Sequence[Write] = ()
+    ) -> Receipt:
+        """Make an entry and its writes durable, then return the receipt."""
+        receipt: Receipt = await self._submit(log, entry=encode(entry), writes=writes)
+        return receipt
+
+    async def open_log(self, log: str, origin: str) -> None:
+        """Begin a log; nothing changes if it exists."""
+        await self._submit(log, origin=origin)
+
+    async def keep(self, key: WrappedKey) -> None:
+        """Keep a wrapped data key, unless its subject and kind have one of this version."""
+        await self._submit("", key=key)
+
+    async def _submit(
+        self,
+        log: str,
+        *,
+        entry: bytes | None = None,
+        writes: Sequence[Write] = (),
+        key: WrappedKey | None = None,
+        origin: str | None = None,
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        job = _Job(log, entry, writes, key, origin, loop, loop.create_future())
+        try:
+            self._jobs.put_nowait(job)
+            async with asyncio.timeout(self._limit):
+                return await job.future
+        except (TimeoutError, queue.Full):
+            raise Unavailable(
+                "ledger-unavailable",
+                "the ledger cannot record within its time limit",
+                "nothing was sent; try again, or go on without AI",
+            ) from None
+        finally:
+            job.abandoned = True
+
+    # --- the thread's side ----------------------------------------------------
+
+    def _run(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            batch = [first]
+            stopping = False
+            while len(batch) < BATCH and not self._jobs.empty():
+                following = self._jobs.get()
+                if following is None:
+                    stopping = True
+                    break
+                batch.append(following)
+            self._serve([job for job in batch if not job.abandoned])
+            if stopping:
+                break
+        self._connection.close()
+
+    def _serve(self, batch: list[_Job]) -> None:
+        if not batch:
+            return
+        try:
+            self._commit(batch)
+        except (sqlcipher.Error, Error) as error:
+            self._recover()
+            known = error if isinstance(error, Error) else translate(error)
+            for job in batch:
+                job.error = job.error or known
+        for loop in {job.loop for job in batch}:
+            mine = [job for job in batch if job.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_deliver, mine)
+            except RuntimeError:
+                # The caller's loop is closed: there is nobody left to tell.
+                continue
+
+    def _commit(self, batch: list[_Job]) -> None:
+        run = self._connection.execute
+        run("begin immediate")
+        logs: dict[str, _Log] = {}
+        for job in batch:
+            try:
+                self._stage(job, logs, run)
+            except (Conflict, Missing) as error:
+                job.error = error
+        extended = {log.name: (log.origin, self._extend(log, run)) for log in logs.values()}
+        run("commit")
+        self._heads.update(extended)
+
+    def _stage(self, job: _Job, logs: dict[str, _Log], run: Callable[..., Any]) -> None:
+        """Do a job's own writes; an entry waits for its log's turn."""
+        if job.key is not None:
+            keep_key(run, job.key)
+        elif job.origin is not None:
+            if self._head(job.log, run) is None:
+                logs[job.log] = _Log(job.log, job.origin, Edge(0, ()))
+        else:
+            log = logs.get(job.log) or self._log(job.log, run)
+            if job.writes:
+                run("savepoint job")
+                try:
+                    for write in job.writes:
+                        apply_write(run, write)
+                except Conflict:
+                    run("rollback to job")
+                    raise
+                finally:
+                    run("release job")
+            logs[job.log] = log
+            log.joining.append(job)
+
+    def _log(self, name: str, run: Callable[..., Any]) -> _Log:
+        head = self._head(name, run)
+        if head is None:
+            raise Missing("log-unknown", "there is no such log", "see `seawall ledger list`")
+        return _Log(name, *head)
+
+    def _head(self, name: str, run: Callable[..., Any]) -> tuple[str, Edge] | None:
+        if name not in self._heads:
+            row = run("select origin, edge from heads where log = ?", (name,)).fetchone()
+            if row is None:
+                return None
+            self._heads[name] = (row[0], Edge.from_bytes(row[1]))
+        return self._heads[name]
+
+    def _extend(self, log: _Log, run: Callable[..., Any]) -> Edge:
+        """Write a log's new entries, tiles and head; answer its jobs with receipts."""
+        hashes: list[bytes] = []
+        for index, job in enumerate(log.joining, log.edge.size):
+            if job.entry is None:
+                raise RuntimeError("only a job with an entry joins a log")
+            run("insert into entries values (?, ?, ?)", (log.name, index, job.entry))
+            hashes.append(leaf_hash(job.entry))
+            mac = receipt_mac(self._signer.receipt_key, log.origin, index, job.entry)
+            job.answer = Receipt(log.origin, index, job.entry, mac)
+        extension = extend(log.edge, hashes)
+        for (level, position), tile in extension.tiles.items():
+            run(
+                "insert into tiles values (?, ?, ?, ?) on conflict (log, level, position) "
+                "do update set hashes = excluded.hashes",
+                (log.name, level, position, tile),
+            )
+        edge = extension.edge
+        checkpoint = sign_checkpoint(
+            Checkpoint(log.origin, edge.size, edge.root()),
+            log.origin,
+            self._signer.sign,
+            self._signer.public_key,
+        )
+        run(
+            "insert into heads values (?, ?, ?, ?, ?) on conflict (log) do update set "
+            "size = excluded.size, edge = excluded.edge, checkpoint = excluded.checkpoint",
+            (log.name, log.origin, edge.size, edge.to_bytes(), checkpoint),
+        )
+        return edge
+
+    def _recover(self) -> None:
+        """Forget everything and reopen, so that the next batch starts from what is durable."""
+        self._heads.clear()
+        try:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            self._connection.close()
+            self._connection = self._connect()
+        except (sqlcipher.Error, Error):
+            # The next batch fails in its turn, and tries again to reopen.
+            return
+
+
+def _deliver(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.deliver()

@@ -1,0 +1,1 @@
+"""What happens: one module per intent, over the ports."""

@@ -1,0 +1,101 @@
+"""The registers in use: loaded once, replaced whole when documents are applied.
+
+Every version of every document is kept (45 CFR 164.316(b)(2)(i)); each change
+is an entry of the tenant's log that names the version and its digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from seawall.app.entries import entry
+from seawall.app.ports import KeepDocument
+from seawall.core.errors import Missing
+from seawall.core.registers.register import KINDS, Register, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from seawall.app.ports import Clock, Ledger, Store
+    from seawall.core.policy.principal import Principal
+    from seawall.core.registers.spec import Document, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying one document did."""
+
+    kind: str
+    name: str
+    version: int
+    change: Literal["created", "changed", "unchanged"]
+    entry: int | None
+
+
+class Documents:
+    """The documents of every tenant, as they stand."""
+
+    def __init__(self, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._registers: dict[str, Register] = {}
+
+    async def load(self) -> None:
+        """Read every tenant's documents."""
+        for tenant in await self._store.tenants():
+            self._registers[tenant] = Register(await self._store.documents(tenant))
+
+    def tenants(self) -> list[str]:
+        """Return the tenants whose documents are loaded."""
+        return sorted(self._registers)
+
+    def register(self, tenant: str) -> Register:
+        """Return a tenant's register; an unknown tenant's is empty, and decides nothing but no."""
+        return self._registers.get(tenant, Register())
+
+    async def history(self, tenant: str, kind: str, name: str) -> list[Document[Spec]]:
+        """Return every version of one document, oldest first; `Missing` if there is none."""
+        found = [
+            document
+            for document in await self._store.documents(tenant)
+            if (document.kind, document.name) == (kind, name)
+        ]
+        if not found:
+            raise Missing(
+                "document-unknown",
+                f"there is no {kind if kind in KINDS else 'document'} of this name",
+                "see what there is with `seawall get KIND`",
+            )
+        return found
+
+    async def apply(
+        self, principal: Principal, parsed: Iterable[Mapping[str, Any]]
+    ) -> list[Applied]:
+        """Apply documents in the order of their kinds; nothing is written if one is invalid."""
+        order = list(KINDS)
+        read = sorted((read_document(fields) for fields in parsed), key=lambda d: order.index(d[0]))
+        return [await self._apply_one(principal, *document) for document in read]
+
+    async def _apply_one(self, principal: Principal, kind: str, name: str, spec: Spec) -> Applied:
+        tenant = principal.tenant
+        register = self.register(tenant)
+        document = register.next_version(kind, name, spec)
+        if document is None:
+            held = next(held for held in register if (held.kind, held.name) == (kind, name))
+            return Applied(kind, name, held.version, "unchanged", None)
+        receipt = await self._ledger.append(
+            tenant,
+            entry(
+                "document.apply",
+                principal,
+                self._clock,
+                document=document.reference,
+                digest=document.digest(),
+            ),
+            [KeepDocument(tenant, document)],
+        )
+        self._registers[tenant] = register.having([document])
+        change: Literal["created", "changed"] = "created" if document.version == 1 else "changed"
+        return Applied(kind, name, document.version, change, receipt.index)

@@ -1,0 +1,111 @@
+"""Walking a request: every leaf searched, what may not be seen replaced.
+
+One pass does four things: finds identifiers, replaces the classes that the use
+case may not see, notes clinical content, and collects the terms by which the
+request is matched to known patients. 45 CFR 164.502(b), 164.514(d)(2).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from seawall.core.gateway.openai_chat import STRUCTURE
+from seawall.core.phi.known import index_kind, normalise_term
+from seawall.core.phi.walking import transform
+from seawall.core.policy.scope import to_replace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seawall.app.ports import Detector
+    from seawall.core.phi.known import KnownIdentifiers
+    from seawall.core.phi.replacement import Placeholders
+    from seawall.core.phi.spans import Span
+    from seawall.core.registers.use_case import Sees
+
+_LEADING_KEY: Final = 200
+"""Characters up to which a leaf is read together with its key ("mrn": "12345")."""
+
+
+@dataclass(slots=True)
+class Minimised:
+    """A request after minimising, and what minimising learnt; terms are PHI."""
+
+    body: Any = None
+    texts: list[str] = field(default_factory=list, repr=False)
+    """Every text as it will be sent."""
+    found: Counter[str] = field(default_factory=Counter)
+    replaced: Counter[str] = field(default_factory=Counter)
+    clinical: set[str] = field(default_factory=set)
+    terms: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    """(kind, normalised value) of what may tell whose data this is."""
+    has_known: bool = False
+    """Whether the text names the patient at hand."""
+
+    def left(self) -> dict[str, int]:
+        """Return how many identifiers leave, by class."""
+        return {
+            label: count - self.replaced[label]
+            for label, count in self.found.items()
+            if count > self.replaced[label]
+        }
+
+
+def minimise(
+    body: Any,
+    *,
+    sees: Sees,
+    detector: Detector,
+    known: Sequence[KnownIdentifiers],
+    placeholders: Placeholders,
+) -> Minimised:
+    """Return the body with everything replaced that the use case may not see."""
+    result = Minimised()
+
+    def leaf(text: str, path: tuple[str | int, ...]) -> str:
+        if text in STRUCTURE:
+            return text
+        spans = _find(text, path, detector, known)
+        result.found.update(span.label.value for span in spans)
+        for span in spans:
+            result.has_known = result.has_known or span.source == "known"
+            kind = index_kind(span.label)
+            if kind is not None:
+                value = normalise_term(kind, text[span.start : span.end])
+                result.terms.add((kind, value))
+        if not sees.clinical_text:
+            result.clinical.update(term.kind for term in detector.clinical_terms(text))
+        replacing = to_replace(spans, sees)
+        result.replaced.update(span.label.value for span in replacing)
+        sent = placeholders.replace(text, replacing)
+        result.texts.append(sent)
+        return sent
+
+    result.body = transform(body, leaf)
+    return result
+
+
+def _find(
+    text: str,
+    path: tuple[str | int, ...],
+    detector: Detector,
+    known: Sequence[KnownIdentifiers],
+) -> list[Span]:
+    """Find identifiers in a leaf; a short leaf is also read with the key that it stands under."""
+    key = next((step for step in reversed(path) if isinstance(step, str)), "")
+    if not key or key in STRUCTURE or len(text) > _LEADING_KEY:
+        return detector.find(text, known)
+    lead = key.replace("_", " ").replace("-", " ") + ": "
+    return [
+        type(span)(
+            max(span.start - len(lead), 0),
+            span.end - len(lead),
+            span.label,
+            span.source,
+            span.score,
+        )
+        for span in detector.find(lead + text, known)
+        if span.end > len(lead)
+    ]

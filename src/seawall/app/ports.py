@@ -1,0 +1,306 @@
+"""What the product asks of the world: protocols, and the values that cross them.
+
+Every adapter raises only errors of `seawall.core.errors`; foreign exceptions
+do not pass. There is one way to write PHI or a document: as a `Write` that
+goes with a ledger entry in one transaction. So a unit of work that touched PHI
+and holds no entry cannot commit, because nothing else commits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import date, datetime
+
+    from seawall.core.phi.clinical import ClinicalTerm
+    from seawall.core.phi.known import KnownIdentifiers
+    from seawall.core.phi.spans import Span
+    from seawall.core.policy.grant import Grant, Receipt
+    from seawall.core.registers.endpoint import EndpointSpec
+    from seawall.core.registers.spec import Document, Spec
+    from seawall.core.seal.envelope import Context, Sealed
+
+SYSTEM_LOG = "system"
+"""The name of the log that belongs to no tenant."""
+
+
+# --- what is written, always together with an entry ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSealed:
+    """Keep a sealed value, replacing an older one of the same tenant, kind and item."""
+
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDocument:
+    """Keep a new version of a document; `Conflict` if that version exists."""
+
+    tenant: str
+    document: Document[Spec]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPatient:
+    """Keep a patient's blind index terms under a ledger id, replacing older terms."""
+
+    tenant: str
+    patient: str
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpendAssertion:
+    """Mark a client's assertion as used; `Conflict` if it was used before."""
+
+    digest: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExchange:
+    """Remember that an exchange's outcome is awaited."""
+
+    tenant: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseExchange:
+    """Forget an exchange that `OpenExchange` remembered: its outcome is this entry."""
+
+    tenant: str
+    item: str
+
+
+Write = KeepSealed | KeepDocument | KeepPatient | SpendAssertion | OpenExchange | CloseExchange
+
+
+class Ledger(Protocol):
+    """The one way to commit: entries, and the writes that go with them."""
+
+    async def open_log(self, log: str, origin: str) -> None:
+        """Begin a log under an origin (host/log/random id); nothing changes if it exists."""
+        ...
+
+    async def append(
+        self, log: str, entry: Mapping[str, Any], writes: Sequence[Write] = ()
+    ) -> Receipt:
+        """Make an entry and its writes durable, then return the receipt.
+
+        `log` is a tenant's name or `SYSTEM_LOG`. Raises `Unavailable` when that
+        cannot be done within the ledger's time limit; the caller must then
+        behave as if nothing was recorded.
+        """
+        ...
+
+
+# --- what is read -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A log as it stands: its place in the world, its size, its signed checkpoint."""
+
+    log: str
+    origin: str
+    size: int
+    root: bytes
+    checkpoint: str
+    vkey: str
+
+
+class Store(Protocol):
+    """Reading what was committed."""
+
+    async def logs(self) -> list[Head]:
+        """Return every log."""
+        ...
+
+    async def head(self, log: str) -> Head:
+        """Return one log; `Missing` if there is none of this name."""
+        ...
+
+    async def entries(self, log: str, start: int, stop: int) -> list[bytes]:
+        """Return the entries `start` to `stop` (exclusive), as they were hashed."""
+        ...
+
+    async def tile(self, log: str, level: int, index: int) -> bytes:
+        """Return the hashes of a tile, as many as there are; empty if there are none."""
+        ...
+
+    async def documents(self, tenant: str) -> list[Document[Spec]]:
+        """Return every version of every document of a tenant, oldest first."""
+        ...
+
+    async def tenants(self) -> list[str]:
+        """Return the names of all tenants."""
+        ...
+
+    async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return, for each blind index term that is known, the ledger ids of its patients."""
+        ...
+
+    async def open_exchanges(self, tenant: str) -> list[str]:
+        """Return the items of exchanges whose outcome is awaited."""
+        ...
+
+    async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
+        """Return a sealed value, or None if there is none."""
+        ...
+
+
+# --- keys ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedKey:
+    """A data key under its tenant's key: safe to store beside the data."""
+
+    tenant: str
+    subject: str
+    kind: str
+    key_id: str
+    version: int
+    tenant_key_version: int
+    wrapped: bytes = field(repr=False)
+
+
+class WrappedKeys(Protocol):
+    """Where wrapped data keys are kept."""
+
+    async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
+        """Return the newest data key of a subject and kind."""
+        ...
+
+    async def by_id(self, tenant: str, key_id: str) -> WrappedKey | None:
+        """Return a data key by its id."""
+        ...
+
+    async def keep(self, key: WrappedKey) -> WrappedKey:
+        """Keep a new data key durably; return the one that is current afterwards."""
+        ...
+
+
+class KeyRing(Protocol):
+    """Seals freely, opens under a grant alone."""
+
+    def prepare(self, tenant: str) -> None:
+        """Make the keys of a new tenant; nothing changes if it has them."""
+        ...
+
+    async def seal(self, plaintext: bytes, context: Context) -> Sealed:
+        """Encrypt under the subject's data key for this kind."""
+        ...
+
+    async def open(self, sealed: Sealed, grant: Grant) -> bytes:
+        """Decrypt under a grant; `Refused` if it does not cover it, `Tampered` if changed."""
+        ...
+
+    def blind(self, tenant: str, term: str) -> str:
+        """Return a keyed digest of a search term: equal terms match, nobody else can try terms."""
+        ...
+
+
+# --- the rest of the world ----------------------------------------------------
+
+
+class Answer(Protocol):
+    """What an upstream answers: a status, then bytes."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the whole body, bounded; `Unavailable` if it breaks off or is too large."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; `Unavailable` if it breaks off or stalls."""
+        ...
+
+
+class ModelClient(Protocol):
+    """Sends a request to a model's endpoint; follows no redirect, reads no proxy environment."""
+
+    def send(
+        self, endpoint: EndpointSpec, path: str, body: bytes
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Post `body` below the endpoint's URL; `Unavailable` if no answer comes."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds identifiers and clinical content in a text."""
+
+    def find(self, text: str, known: Sequence[KnownIdentifiers] = ()) -> list[Span]:
+        """Return ordered spans that do not overlap, in code points."""
+        ...
+
+    def clinical_terms(self, text: str) -> list[ClinicalTerm]:
+        """Return the clinical content of a text."""
+        ...
+
+
+class Tokens(Protocol):
+    """Signs access tokens and checks what clients sign."""
+
+    def issue(self, claims: Mapping[str, Any]) -> str:
+        """Return a signed token."""
+        ...
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token of ours whose signature holds; `Refused` otherwise."""
+        ...
+
+    def assertion(self, assertion: str, public_key: Mapping[str, str]) -> dict[str, Any]:
+        """Return the claims of a client's assertion whose signature holds; `Refused` otherwise."""
+        ...
+
+    def issuer(self, assertion: str) -> str:
+        """Return who an assertion says it is from, unverified; `Invalid` if unreadable."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people that something must be looked at."""
+
+    def alarm(self, code: str, tenant: str, entry: int | None) -> None:
+        """Raise an alarm by a code, whose log, and an entry's index; never fails."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, handed in so that nothing below reads it."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970."""
+        ...
+
+    def today(self) -> date:
+        """Return the date in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        ...
+
+
+class Random(Protocol):
+    """Randomness for ids, keys and nonces; cryptographic."""
+
+    def bytes(self, count: int) -> bytes:
+        """Return `count` random bytes."""
+        ...

@@ -1,0 +1,37 @@
+"""The command line: parses, calls app/, prints. One module per command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from seawall.cli import demo, documents, install, ledger, patient, token
+from seawall.cli.output import print_error
+from seawall.core.errors import Error
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="AI on patient data, lawfully, with proof.",
+)
+app.command()(demo.demo)
+app.command()(install.init)
+app.command()(install.serve)
+app.command("client-key")(install.client_key)
+app.command()(documents.apply)
+app.command()(documents.get)
+app.command()(documents.history)
+app.command()(token.token)
+app.add_typer(ledger.commands, name="ledger")
+app.add_typer(patient.commands, name="patient")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is told in two lines, exit status 1."""
+    try:
+        app()
+    except Error as error:
+        print_error(error)
+        sys.exit(1)

@@ -1,0 +1,92 @@
+"""`seawall init`, `serve` and `client-key`: a real installation."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seawall.cli.options import DataDir, PassphraseFile
+from seawall.cli.output import print_json, say
+from seawall.cli.running import announce, withdraw, write_client_key
+from seawall.compose import Installation, log_to
+from seawall.config import environment, read_passphrase, read_settings
+from seawall.core.policy.principal import Principal
+
+if TYPE_CHECKING:
+    from seawall.compose import Writer
+
+OPERATOR = "operator"
+
+
+def init(
+    tenant: Annotated[str, typer.Option("--tenant", help="Name of the first tenant.")],
+    data_dir: DataDir = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Make a data folder: key ring, database, certificate, a tenant and its operator's key."""
+    settings = read_settings(data_dir, environment())
+    passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
+    installation = Installation.create(settings, passphrase)
+    asyncio.run(_first_tenant(installation, tenant))
+    installation.certificate()
+    say(f"made {settings.data_dir} with the tenant {tenant}")
+    say("the key ring is a file beside the data: for one machine; keep its backup apart")
+    say("next: seawall apply -f DOCUMENTS, then seawall serve")
+
+
+async def _first_tenant(installation: Installation, tenant: str) -> None:
+    async with installation.write() as writer:
+        await writer.open_tenant(tenant)
+        await register_operator(writer, installation.settings.data_dir, tenant)
+
+
+async def register_operator(writer: Writer, folder: Path, tenant: str) -> None:
+    """Give the operator of a tenant a key and a client document that may apply documents."""
+    path = folder / "clients" / f"{tenant}-{OPERATOR}.jwk"
+    if path.exists():
+        return
+    public = write_client_key(path)
+    spec = {"title": "operator at the terminal", "public_key": public, "may_apply": True}
+    principal = Principal("operator", OPERATOR, tenant)
+    await writer.documents.apply(principal, [{"kind": "Client", "name": OPERATOR, "spec": spec}])
+
+
+def serve(
+    data_dir: DataDir = None,
+    passphrase_file: PassphraseFile = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the gateway over TLS until interrupted."""
+    settings = read_settings(data_dir, environment(), host=host, port=port)
+    passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
+    log_to(sys.stderr, settings.log_level)
+    installation = Installation.open(settings, passphrase)
+    asyncio.run(_serve(installation))
+
+
+async def _serve(installation: Installation) -> None:
+    folder = installation.settings.data_dir
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with installation.write() as writer, writer.serve() as (url, task):
+        announce(folder, url)
+        say(f"serving {url}; the key ring is a file beside the data, for one machine")
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        withdraw(folder)
+    say("stopped; everything acknowledged is on the disk")
+
+
+def client_key(
+    file: Annotated[Path, typer.Argument(help="New file for the private key.")],
+) -> None:
+    """Make a client's key pair; print the public key for its Client document."""
+    print_json({"public_key": write_client_key(file)})

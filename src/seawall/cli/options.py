@@ -1,0 +1,57 @@
+"""Options that many commands share, and the folder that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seawall.compose import Installation
+from seawall.config import environment, read_passphrase, read_settings
+from seawall.core.errors import Invalid
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="The data folder; else SEAWALL_DATA_DIR, else ./seawall-demo.",
+        show_default=False,
+    ),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        help="File with the key ring's passphrase; else SEAWALL_PASSPHRASE_FILE or "
+        "SEAWALL_PASSPHRASE, else the one that a demo left in its folder.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="The tenant; with one tenant it is the default."),
+]
+System = Annotated[bool, typer.Option("--system", help="The system's log.")]
+
+
+def open_installation(data_dir: Path | None, passphrase_file: Path | None) -> Installation:
+    """Unlock the data folder that the options and the environment name."""
+    settings = read_settings(data_dir, environment())
+    passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
+    return Installation.open(settings, passphrase)
+
+
+async def choose_tenant(installation: Installation, tenant: str | None) -> str:
+    """Return the tenant that is meant; `Invalid` if that is not plain."""
+    tenants = await installation.store.tenants()
+    if tenant in tenants:
+        return str(tenant)
+    if tenant is None and len(tenants) == 1:
+        return tenants[0]
+    raise Invalid(
+        "tenant-unclear",
+        "there is no tenant of this name" if tenant else "there is more than one tenant, or none",
+        f"use --tenant with one of: {', '.join(tenants)}" if tenants else "make one: seawall init",
+    )

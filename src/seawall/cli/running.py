@@ -1,0 +1,120 @@
+"""Talking to a server that holds the data folder: where it is, tokens, requests."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+
+from seawall.compose import client_assertion, new_client_key
+from seawall.core.errors import Invalid, Missing, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seawall.config import Settings
+
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_REFUSED = 400
+
+
+def write_client_key(path: Path) -> dict[str, str]:
+    """Make a client's key pair, write the private key to a new file, return the public one."""
+    private = new_client_key()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Invalid(
+            "key-exists",
+            "the key's file exists already",
+            "name a new file; keys are not overwritten",
+        ) from None
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(orjson.dumps(private))
+    return {name: value for name, value in private.items() if name != "d"}
+
+
+def announce(folder: Path, url: str) -> None:
+    """Leave a note in the data folder about where its server listens."""
+    (folder / "server.json").write_bytes(orjson.dumps({"url": url}))
+
+
+def withdraw(folder: Path) -> None:
+    """Take the note away."""
+    (folder / "server.json").unlink(missing_ok=True)
+
+
+def server_url(folder: Path) -> str:
+    """Return where the folder's server listens; `Unavailable` if none does."""
+    try:
+        return str(orjson.loads((folder / "server.json").read_bytes())["url"])
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        raise Unavailable(
+            "server-not-running",
+            "no server of this data folder is running",
+            "start it with `seawall serve`, or name it with --url",
+        ) from None
+
+
+async def fetch_token(
+    settings: Settings, *, client: str, key_file: Path, url: str, authority: Path
+) -> dict[str, Any]:
+    """Sign an assertion with the client's key and exchange it for a token."""
+    try:
+        key = orjson.loads(key_file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        raise Missing(
+            "client-key-missing",
+            "the client's key cannot be read",
+            "name its file with --key; `seawall client-key FILE` makes one",
+        ) from None
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": _ASSERTION_TYPE,
+        "client_assertion": client_assertion(key, client, settings.token_url),
+    }
+    answer = await _post(f"{url}/oauth2/token", authority, data=form)
+    return dict(answer)
+
+
+async def send_documents(
+    url: str, token: str, authority: Path, documents: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Apply documents over the API."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = orjson.dumps(documents)
+    return list(await _post(f"{url}/api/documents", authority, data=body, headers=headers))
+
+
+async def _post(url: str, authority: Path, **request: Any) -> Any:
+    try:
+        context = ssl.create_default_context(cafile=str(authority))
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.post(url, ssl=context, allow_redirects=False, **request) as response,
+        ):
+            answer = orjson.loads(await response.read())
+    except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError):
+        raise Unavailable(
+            "server-unreachable",
+            "the server does not answer as it should",
+            "check that `seawall serve` or `seawall demo` runs on this data folder",
+        ) from None
+    if response.status >= _REFUSED:
+        raise _as_error(answer)
+    return answer
+
+
+def _as_error(answer: Any) -> Refused:
+    """Read an error of the server's, in either of its two shapes."""
+    told = answer.get("error") if isinstance(answer, dict) else None
+    if isinstance(told, dict):
+        return Refused(str(told.get("code")), str(told.get("message")), "")
+    if isinstance(answer, dict) and "code" in answer:
+        return Refused(str(answer["code"]), str(answer.get("error_description")), "")
+    return Refused("refused", "the server refuses", "see the server's log")

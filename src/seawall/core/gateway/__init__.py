@@ -1,0 +1,1 @@
+"""One trip of a request to a model and back, as rules without sockets."""

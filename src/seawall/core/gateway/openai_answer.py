@@ -1,0 +1,268 @@
+"""The OpenAI dialect's answers: inspected as the model wrote them, then restored.
+
+`AnswerRewriter` takes a whole answer; `StreamRewriter` takes a stream's events
+one by one. Text is released per choice and per field. A tool call's arguments
+are held until they are complete, because they are JSON, in which a value must
+be escaped for the level that it is written into, and because nobody can act on
+half of them. The events that end a choice are held back until `finish`, so that
+the caller sees the end only after the outcome was recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from seawall.core.errors import Unavailable
+from seawall.core.gateway.inspection import AnswerFilter, Inspector
+from seawall.core.phi.restoration import (
+    StreamRestorer,
+    json_string,
+    plain,
+    restore,
+    restore_json_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seawall.core.phi.replacement import Placeholders
+    from seawall.core.registers.use_case import AnswerRule
+
+_TEXTS: Final = ("content", "refusal", "reasoning_content")
+
+# What an answer may hold; anything else (log probabilities, annotations, what a
+# vendor adds tomorrow) could show text that was not inspected, and is left out.
+_ANSWER: Final = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"}
+)
+_CHOICE: Final = frozenset({"index", "message", "delta", "finish_reason"})
+_MESSAGE: Final = frozenset({"role", "tool_calls", *_TEXTS})
+_MAX_HELD: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """What rewriting an answer takes: the map, the inspector, the rule, the level."""
+
+    placeholders: Placeholders
+    inspector: Inspector
+    rule: AnswerRule
+    writes_json: bool
+
+    def filter(self) -> AnswerFilter:
+        """Return a filter for one text of the answer."""
+        return AnswerFilter(self.inspector, self.rule)
+
+    def whole(self, text: str, *, is_json: bool) -> str:
+        """Inspect and restore one whole text."""
+        checking = self.filter()
+        checked = checking.feed(text) + checking.finish()
+        if is_json:
+            return restore_json_text(checked, self.placeholders)
+        return restore(checked, self.placeholders)
+
+
+def rewrite_answer(raw: bytes, rewriting: Rewriting) -> bytes:
+    """Return a whole answer for the caller; `Unavailable` if it is not the dialect's."""
+    answer = _only(_parse(raw), _ANSWER)
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise _garbage()
+    answer["choices"] = [_only(_mapping(choice), _CHOICE) for choice in choices]
+    for choice in answer["choices"]:
+        message = choice["message"] = _only(_mapping(choice.get("message")), _MESSAGE)
+        for name in _TEXTS:
+            if message.get(name) is not None:
+                text = _text(message[name])
+                message[name] = rewriting.whole(text, is_json=rewriting.writes_json)
+        for call in message.get("tool_calls") or ():
+            function = _mapping(_mapping(call).get("function"))
+            function["name"] = restore(_text(function.get("name")), rewriting.placeholders)
+            arguments = _text(function.get("arguments"))
+            function["arguments"] = rewriting.whole(arguments, is_json=True)
+    return orjson.dumps(answer)
+
+
+@dataclass(slots=True)
+class _Text:
+    """One text of one choice on its way out."""
+
+    filter: AnswerFilter
+    restorer: StreamRestorer
+    sent: list[str] = field(default_factory=list)
+
+    def feed(self, text: str) -> str:
+        released = self.restorer.feed(self.filter.feed(text))
+        self.sent.append(released)
+        return released
+
+    def finish(self) -> str:
+        released = self.restorer.feed(self.filter.finish()) + self.restorer.finish()
+        self.sent.append(released)
+        return released
+
+
+@dataclass(slots=True)
+class _Call:
+    """One tool call that is gathering."""
+
+    head: dict[str, Any]
+    arguments: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Choice:
+    """One choice of a stream."""
+
+    texts: dict[str, _Text] = field(default_factory=dict)
+    calls: dict[int, _Call] = field(default_factory=dict)
+    done_calls: list[dict[str, Any]] = field(default_factory=list)
+    is_finished: bool = False
+
+
+class StreamRewriter:
+    """Rewrites a stream's events; the result does not depend on how the upstream cut it."""
+
+    def __init__(self, rewriting: Rewriting) -> None:
+        self._rewriting = rewriting
+        self._choices: dict[int, _Choice] = {}
+        self._ending: list[bytes] = []
+        self._held = 0
+        self._done = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take one event's data; yield the data of the events that may go out now."""
+        if data.strip() == b"[DONE]":
+            self._done = True
+            return
+        chunk = _only(_parse(data), _ANSWER)
+        choices = chunk.get("choices")
+        if not isinstance(choices, list):
+            raise _garbage()
+        kept: list[dict[str, Any]] = []
+        for choice in choices:
+            kept += self._choice(_only(_mapping(choice), _CHOICE), chunk)
+        if kept or not choices:
+            yield from self._out({**chunk, "choices": kept}, is_end=not choices)
+
+    def finish(self) -> list[bytes]:
+        """Return the events that end the stream; `Unavailable` if it was cut before its end."""
+        if not self._done or not all(choice.is_finished for choice in self._choices.values()):
+            raise Unavailable(
+                "upstream-cut",
+                "the model's stream ended before the answer did",
+                "try again; what came so far is incomplete",
+            )
+        return [*self._ending, b"[DONE]"]
+
+    def transcript(self) -> bytes:
+        """Return what the caller was sent so far, as JSON, for the sealed record."""
+        return orjson.dumps(
+            {
+                str(index): {
+                    **{name: "".join(text.sent) for name, text in choice.texts.items()},
+                    "tool_calls": choice.done_calls,
+                }
+                for index, choice in self._choices.items()
+            }
+        )
+
+    def _choice(self, choice: dict[str, Any], chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        """Rewrite one choice of a chunk; return what may go out of it now."""
+        index = choice.get("index")
+        if not isinstance(index, int):
+            raise _garbage()
+        state = self._choices.setdefault(index, _Choice())
+        if state.is_finished:
+            raise _garbage()
+        delta = _only(_mapping(choice.get("delta") or {}), _MESSAGE)
+        self._gather(state, delta.pop("tool_calls", None))
+        for name in _TEXTS:
+            if delta.get(name) is not None:
+                delta[name] = self._text(state, name).feed(_text(delta[name]))
+                if not delta[name] and len(delta) == 1:
+                    del delta[name]
+        if choice.get("finish_reason") is None:
+            return [{**choice, "delta": delta}] if delta else []
+        for name in [name for name in _TEXTS if name in state.texts]:
+            delta[name] = delta.get(name, "") + state.texts[name].finish()
+        if state.calls:
+            delta["tool_calls"] = self._finish_calls(state)
+        state.is_finished = True
+        ending = {**chunk, "choices": [{**choice, "delta": {}}]}
+        self._ending.append(orjson.dumps(ending))
+        return [{**choice, "delta": delta, "finish_reason": None}] if delta else []
+
+    def _out(self, chunk: dict[str, Any], *, is_end: bool) -> Iterator[bytes]:
+        if is_end and self._ending:
+            self._ending.append(orjson.dumps(chunk))
+        else:
+            yield orjson.dumps(chunk)
+
+    def _text(self, state: _Choice, name: str) -> _Text:
+        held = state.texts.get(name)
+        if held is None:
+            rewriting = self._rewriting
+            escape = json_string if rewriting.writes_json else plain
+            restorer = StreamRestorer(rewriting.placeholders, escape)
+            held = state.texts[name] = _Text(rewriting.filter(), restorer)
+        return held
+
+    def _gather(self, state: _Choice, fragments: Any) -> None:
+        for fragment in fragments or ():
+            index = _mapping(fragment).get("index")
+            if not isinstance(index, int):
+                raise _garbage()
+            function = _mapping(fragment.get("function") or {})
+            call = state.calls.setdefault(index, _Call({"index": index}))
+            call.head.update({name: fragment[name] for name in ("id", "type") if name in fragment})
+            if function.get("name"):
+                call.head["name"] = _text(function["name"])
+            call.arguments.append(_text(function.get("arguments") or ""))
+            self._held += len(call.arguments[-1])
+            if self._held > _MAX_HELD:
+                raise _garbage()
+
+    def _finish_calls(self, state: _Choice) -> list[dict[str, Any]]:
+        rewriting = self._rewriting
+        for call in state.calls.values():
+            function = {
+                "name": restore(call.head.pop("name", ""), rewriting.placeholders),
+                "arguments": rewriting.whole("".join(call.arguments), is_json=True),
+            }
+            state.done_calls.append({**call.head, "function": function})
+        return state.done_calls
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        return _mapping(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        raise _garbage() from None
+
+
+def _only(fields: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _garbage()
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _garbage()
+    return value
+
+
+def _garbage() -> Unavailable:
+    return Unavailable(
+        "upstream-garbage",
+        "the model's answer is not what its dialect promises",
+        "try again, or go on without AI",
+    )

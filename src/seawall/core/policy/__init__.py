@@ -1,0 +1,1 @@
+"""Who may do what with whose PHI, and why: pure decisions over documents that are handed in."""

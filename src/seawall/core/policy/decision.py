@@ -1,0 +1,214 @@
+"""The decision on one request: agreement, use case, endpoint and purpose, in numbered steps.
+
+`decide` is total: it returns a `Decision` that says allowed or refused, why,
+and which versions of which documents determined it. Empty means no: a missing
+document, an unnamed use case, a feature nobody covers, all refuse.
+45 CFR 164.502(a), 164.502(e), 164.308(b).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seawall.core.policy.purpose import HL7_CODES, PARAGRAPHS
+from seawall.core.registers.agreement import AgreementSpec, Standing
+from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.endpoint import EndpointSpec
+from seawall.core.registers.use_case import UseCaseSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from seawall.core.registers.register import Register
+    from seawall.core.registers.spec import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client asks to do, before anything of it is believed."""
+
+    client: str
+    use_case: str
+    endpoint: str
+    features: frozenset[str]
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request may not go on: a code, a sentence, and what to do next."""
+
+    code: str
+    reason: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Allowed or refused, with reasons and the documents that determined it."""
+
+    refusal: Refusal | None
+    reasons: tuple[str, ...]
+    determined_by: tuple[str, ...]
+    use_case: Document[UseCaseSpec] | None = None
+    endpoint: Document[EndpointSpec] | None = None
+    agreement: Document[AgreementSpec] | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the exchange may go on."""
+        return self.refusal is None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the decision as an entry records it: names and versions, no free text."""
+        recorded: dict[str, Any] = {
+            "allowed": self.allowed,
+            "reasons": list(self.reasons),
+            "documents": list(self.determined_by),
+        }
+        if self.refusal:
+            recorded["code"] = self.refusal.code
+        if self.use_case:
+            purpose = self.use_case.spec.purpose
+            recorded["purpose"] = {"name": purpose.value, "hl7": HL7_CODES[purpose]}
+        if self.endpoint:
+            spec = self.endpoint.spec
+            recorded["model"] = {
+                "name": spec.model,
+                "version": spec.model_version,
+                "country": spec.country,
+            }
+        return recorded
+
+
+class _Trail:
+    """What the steps found so far; a step that yields a refusal ends it."""
+
+    def __init__(self, question: Question, register: Register) -> None:
+        self.question = question
+        self.register = register
+        self.reasons: list[str] = []
+        self.client: Document[ClientSpec] | None = None
+        self.use_case: Document[UseCaseSpec] | None = None
+        self.endpoint: Document[EndpointSpec] | None = None
+        self.agreement: Document[AgreementSpec] | None = None
+
+    def documents(self) -> tuple[str, ...]:
+        found = (self.client, self.use_case, self.endpoint, self.agreement)
+        return tuple(document.reference for document in found if document)
+
+
+def decide(question: Question, register: Register) -> Decision:
+    """Decide on `question` by the documents of `register`.
+
+    1. The client is registered and may name this use case.
+    2. The use case exists and may use this endpoint.
+    3. The endpoint exists and has each feature that the request uses.
+    4. An agreement is named, stands today, and covers endpoint, features and country.
+    """
+    trail = _Trail(question, register)
+    refusal = next(_steps(trail), None)
+    return Decision(
+        refusal=refusal,
+        reasons=tuple(trail.reasons),
+        determined_by=trail.documents(),
+        use_case=trail.use_case,
+        endpoint=trail.endpoint,
+        agreement=trail.agreement,
+    )
+
+
+def _steps(trail: _Trail) -> Iterator[Refusal]:
+    yield from _client(trail)
+    yield from _use_case(trail)
+    yield from _endpoint(trail)
+    yield from _agreement(trail)
+
+
+def _client(trail: _Trail) -> Iterator[Refusal]:  # 1
+    question = trail.question
+    trail.client = trail.register.find(ClientSpec, question.client)
+    if trail.client is None:
+        yield Refusal(
+            "client-unknown", "the client is not registered", "apply a Client document for it"
+        )
+    elif question.use_case not in trail.client.spec.use_cases:
+        yield Refusal(
+            "use-case-not-granted",
+            "the client may not act under this use case",
+            "name one of the client's use cases in Seawall-Use-Case, or have it granted",
+        )
+    trail.reasons.append("the client may act under the use case")
+
+
+def _use_case(trail: _Trail) -> Iterator[Refusal]:  # 2
+    question = trail.question
+    trail.use_case = trail.register.find(UseCaseSpec, question.use_case)
+    if trail.use_case is None:
+        yield Refusal(
+            "use-case-unknown", "there is no such use case", "apply a UseCase document for it"
+        )
+        return
+    if question.endpoint not in trail.use_case.spec.endpoints:
+        yield Refusal(
+            "endpoint-not-allowed",
+            "the use case does not allow this endpoint, or there is none of this name",
+            "set `model` to an endpoint that the use case names",
+        )
+    purpose = trail.use_case.spec.purpose
+    trail.reasons.append(f"purpose {purpose.value} under {PARAGRAPHS[purpose]}")
+
+
+def _endpoint(trail: _Trail) -> Iterator[Refusal]:  # 3
+    question = trail.question
+    trail.endpoint = trail.register.find(EndpointSpec, question.endpoint)
+    if trail.endpoint is None:
+        yield Refusal(
+            "endpoint-unknown", "there is no such endpoint", "apply an Endpoint document for it"
+        )
+        return
+    missing = question.features - trail.endpoint.spec.features
+    if missing:
+        yield Refusal(
+            "feature-unsupported",
+            f"the endpoint does not offer {', '.join(sorted(missing))}",
+            "leave the feature out, or use an endpoint that offers it",
+        )
+
+
+def _agreement(trail: _Trail) -> Iterator[Refusal]:  # 4
+    if trail.endpoint is None:
+        raise RuntimeError("the endpoint is decided before the agreement")
+    endpoint, question = trail.endpoint, trail.question
+    name = endpoint.spec.agreement
+    trail.agreement = trail.register.find(AgreementSpec, name) if name else None
+    if trail.agreement is None:
+        yield Refusal(
+            "no-agreement",
+            "no business associate agreement covers this endpoint (45 CFR 164.502(e))",
+            "use an endpoint under an agreement, or go on without AI",
+        )
+        return
+    agreement = trail.agreement.spec
+    standing = agreement.standing(question.today)
+    if standing is not Standing.ACTIVE:
+        yield Refusal(
+            f"agreement-{standing.value}",
+            f"the business associate agreement of this endpoint is {standing.value}",
+            "have the agreement signed, completed or renewed, and apply it; or go on without AI",
+        )
+    covers = agreement.covers
+    uncovered = [
+        *([] if endpoint.name in covers.endpoints else ["this endpoint"]),
+        *(f"the feature {feature}" for feature in sorted(question.features - covers.features)),
+        *([] if endpoint.spec.country in covers.countries else ["the endpoint's country"]),
+    ]
+    if uncovered:
+        yield Refusal(
+            "agreement-does-not-cover",
+            f"the business associate agreement does not cover {', '.join(uncovered)}",
+            "amend the agreement, leave the feature out, or go on without AI",
+        )
+    trail.reasons.append("an agreement in force covers endpoint, features and country")

@@ -1,0 +1,1 @@
+"""The typed documents that decide: one module per kind, a specification and its rules."""

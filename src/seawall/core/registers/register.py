@@ -1,0 +1,80 @@
+"""The documents of one tenant as they stand: read often, replaced whole.
+
+A `Register` never changes. Applying a document makes a new one, so a decision
+sees one consistent state from its first check to its last.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from seawall.core.errors import Invalid
+from seawall.core.registers.agreement import AgreementSpec
+from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.endpoint import EndpointSpec
+from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
+from seawall.core.registers.use_case import UseCaseSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+KINDS: Final[dict[str, type[Spec]]] = {
+    "Agreement": AgreementSpec,
+    "UseCase": UseCaseSpec,
+    "Endpoint": EndpointSpec,
+    "Client": ClientSpec,
+}
+"""Every kind of document, in the order in which a folder of them is applied."""
+
+_KIND_OF: Final[dict[type[Spec], str]] = {model: kind for kind, model in KINDS.items()}
+
+
+class Register:
+    """The latest version of each document of one tenant."""
+
+    __slots__ = ("_documents",)
+
+    def __init__(self, documents: Iterable[Document[Spec]] = ()) -> None:
+        self._documents: dict[tuple[str, str], Document[Spec]] = {}
+        for document in documents:
+            held = self._documents.get((document.kind, document.name))
+            if held is None or held.version < document.version:
+                self._documents[document.kind, document.name] = document
+
+    def __iter__(self) -> Iterator[Document[Spec]]:
+        return iter(self._documents.values())
+
+    def find(self, model: type[SpecT], name: str) -> Document[SpecT] | None:
+        """Return the latest version of a document by its kind's spec type and name."""
+        document = self._documents.get((_KIND_OF[model], name))
+        if document is None or not isinstance(document.spec, model):
+            return None
+        return Document(document.kind, document.name, document.version, document.spec)
+
+    def next_version(self, kind: str, name: str, spec: Spec) -> Document[Spec] | None:
+        """Return the document that applying `spec` makes, or None if nothing changes."""
+        held = self._documents.get((kind, name))
+        if held is not None and canonical_spec(held.spec) == canonical_spec(spec):
+            return None
+        return Document(kind, name, held.version + 1 if held else 1, spec)
+
+    def having(self, documents: Iterable[Document[Spec]]) -> Register:
+        """Return a register that also holds `documents`."""
+        return Register([*self, *documents])
+
+
+def read_document(fields: Mapping[str, Any]) -> tuple[str, str, Spec]:
+    """Read one parsed document into (kind, name, spec); raise `Invalid` on anything else."""
+    extra = fields.keys() - {"kind", "name", "spec"}
+    kind, name, spec = fields.get("kind"), fields.get("name"), fields.get("spec")
+    if extra or not isinstance(kind, str) or not isinstance(name, str) or kind not in KINDS:
+        raise Invalid(
+            "document-envelope",
+            "a document needs exactly the fields kind, name and spec, and a kind that exists",
+            f"kinds are {', '.join(KINDS)}",
+        )
+    if not isinstance(spec, dict):
+        raise Invalid("document-envelope", f"the spec of this {kind} is not a mapping", "")
+    return kind, name, read_spec(KINDS[kind], kind, name, spec)

@@ -1,0 +1,1 @@
+"""The whole chain on one machine: sample patients, a sandbox model, five exchanges."""

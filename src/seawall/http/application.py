@@ -1,0 +1,79 @@
+"""Every route, in one list, and what wraps them, in one order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from seawall.core.errors import Error, Missing
+from seawall.http.errors import json_response, respond
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from seawall.http.chat import ChatDoor
+    from seawall.http.documents import DocumentsDoor
+    from seawall.http.metrics import Metrics
+    from seawall.http.oauth import TokenDoor
+
+
+def application(
+    *,
+    chat: ChatDoor,
+    tokens: TokenDoor,
+    documents: DocumentsDoor,
+    metrics: Metrics,
+    is_ready: Callable[[], Awaitable[None]],
+) -> Starlette:
+    """Return the ASGI application; `is_ready` raises one of our errors while it is not."""
+
+    async def healthy(_: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        try:
+            await is_ready()
+        except Error as error:
+            return respond(error)
+        return json_response({"status": "ready"})
+
+    async def measured(_: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat.completions, methods=["POST"]),
+            Route("/v1/models", chat.models, methods=["GET"]),
+            Route("/oauth2/token", tokens.token, methods=["POST"]),
+            Route("/api/documents", documents.apply, methods=["POST"]),
+            Route("/healthz", healthy, methods=["GET"]),
+            Route("/readyz", ready, methods=["GET"]),
+            Route("/metrics", measured, methods=["GET"]),
+        ],
+        exception_handlers={404: _no_door, 405: _no_door, Exception: _bug},
+    )
+
+
+async def _no_door(_request: Request, _error: Exception) -> Response:
+    return respond(
+        Missing(
+            "no-such-door",
+            "Seawall has no such path or method",
+            "docs/reference/http.md lists every path",
+        )
+    )
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return respond(
+        Error(
+            "internal",
+            "Seawall failed on its own side",
+            "tell the operator; the server's log names the place in the code",
+        )
+    )

@@ -1,0 +1,136 @@
+"""The OpenAI doors: chat completions and models."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from seawall.app.answer import StreamedAnswer
+from seawall.app.trip import Call
+from seawall.core.errors import Error, Invalid
+from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.endpoint import EndpointSpec
+from seawall.core.registers.use_case import UseCaseSpec
+from seawall.http.errors import json_response, respond
+from seawall.http.requests import bearer, read_body, short_header
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from seawall.app.ask_model import AskModel
+    from seawall.app.documents import Documents
+    from seawall.app.issue_token import IssueToken
+    from seawall.core.policy.principal import Principal
+    from seawall.http.metrics import Metrics
+
+
+class ChatDoor:
+    """Endpoints of the OpenAI dialect; parses, asks, answers."""
+
+    def __init__(
+        self,
+        *,
+        ask_model: AskModel,
+        issue_token: IssueToken,
+        documents: Documents,
+        metrics: Metrics,
+    ) -> None:
+        self._ask_model = ask_model
+        self._issue_token = issue_token
+        self._documents = documents
+        self._metrics = metrics
+
+    async def completions(self, request: Request) -> Response:
+        """Answer POST /v1/chat/completions."""
+        try:
+            principal = self._issue_token.identify(bearer(request))
+            call = Call(
+                principal=principal,
+                use_case=self._use_case(request, principal),
+                patient=short_header(request, "Seawall-Patient"),
+                conversation=short_header(request, "Seawall-Conversation"),
+                body=await read_body(request),
+            )
+            answer = await self._ask_model.ask(call)
+        except Error as error:
+            self._metrics.exchange(error.code)
+            return respond(error)
+        self._metrics.exchange("answered")
+        headers = {"Seawall-Entry": str(answer.entry), "Cache-Control": "no-store"}
+        if isinstance(answer, StreamedAnswer):
+            return EventStream(answer, headers)
+        return Response(answer.body, 200, headers, "application/json")
+
+    async def models(self, request: Request) -> Response:
+        """Answer GET /v1/models: the endpoints that the client's use cases name."""
+        try:
+            principal = self._issue_token.identify(bearer(request))
+        except Error as error:
+            return respond(error)
+        register = self._documents.register(principal.tenant)
+        client = register.find(ClientSpec, principal.name)
+        use_cases = [register.find(UseCaseSpec, n) for n in client.spec.use_cases] if client else []
+        names = {name for use_case in use_cases if use_case for name in use_case.spec.endpoints}
+        listed = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "seawall"}
+            for name in sorted(names)
+            if register.find(EndpointSpec, name)
+        ]
+        return json_response({"object": "list", "data": listed})
+
+    def _use_case(self, request: Request, principal: Principal) -> str:
+        """Return the use case that the request names, or the client's only one."""
+        named = short_header(request, "Seawall-Use-Case")
+        if named is not None:
+            return named
+        client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
+        if client is None or len(client.spec.use_cases) != 1:
+            raise Invalid(
+                "use-case-missing",
+                "the request does not say under which use case it is made",
+                "send the header Seawall-Use-Case; only a client with a single use case may not",
+            )
+        return next(iter(client.spec.use_cases))
+
+
+class EventStream(Response):
+    """Server-sent events that stop, upstream included, when the caller goes away."""
+
+    def __init__(self, answer: StreamedAnswer, headers: dict[str, str]) -> None:
+        super().__init__(None, 200, headers, "text/event-stream")
+        del self.headers["content-length"]
+        self._answer = answer
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; cancel the exchange at once on a disconnect."""
+        sending = asyncio.create_task(self._send_events(send))
+        leaving = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not sending.done():
+                sending.cancel()
+            sent, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
+        if isinstance(sent, Exception):
+            raise sent
+
+    async def _send_events(self, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+        events = self._answer.events()
+        try:
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        finally:
+            await events.aclose()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,75 @@
+"""The one map from our errors to HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from starlette.responses import Response
+
+from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Tampered, Unavailable
+from seawall.core.gateway.openai_chat import error_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STATUS: Final[dict[type[Error], int]] = {
+    Invalid: 400,
+    Refused: 403,
+    Missing: 404,
+    Conflict: 409,
+    Unavailable: 503,
+    Tampered: 500,
+}
+
+_STATUS_OF_CODE: Final[dict[str, int]] = {
+    "token-missing": 401,
+    "token-foreign": 401,
+    "token-expired": 401,
+    "token-revoked": 401,
+    "assertion-refused": 401,
+    "assertion-reused": 401,
+    "body-too-large": 413,
+    "upstream-rejected": 400,
+    "upstream-busy": 429,
+    "upstream-timeout": 504,
+    "upstream-credentials": 502,
+    "upstream-cut": 502,
+    "upstream-failed": 502,
+    "upstream-garbage": 502,
+    "upstream-too-large": 502,
+    "upstream-unreachable": 502,
+    "upstream-untrusted": 502,
+}
+
+
+def status(error: Error) -> int:
+    """Return the HTTP status of an error."""
+    return _STATUS_OF_CODE.get(error.code, _STATUS.get(type(error), 500))
+
+
+def error_headers(error: Error) -> dict[str, str]:
+    """Return the headers that go with an error: its entry, and how to authenticate."""
+    headers = {"Cache-Control": "no-store"}
+    if error.entry is not None:
+        headers["Seawall-Entry"] = str(error.entry)
+    if status(error) == 401:  # noqa: PLR2004  RFC 9110, 15.5.2
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+def respond(error: Error) -> Response:
+    """Return the response to an error, in the shape that the OpenAI dialect's clients read."""
+    return json_response(error_body(error), status(error), error_headers(error))
+
+
+def json_response(
+    content: object, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a JSON response that no cache keeps."""
+    return Response(
+        orjson.dumps(content),
+        status_code,
+        {"Cache-Control": "no-store", **(headers or {})},
+        "application/json",
+    )

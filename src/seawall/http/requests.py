@@ -1,0 +1,55 @@
+"""Reading what callers send: bounded bodies, bearer tokens, short headers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from seawall.core.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MAX_BODY_BYTES: Final = 4 << 20
+_MAX_HEADER: Final = 200
+
+
+async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body; `Invalid` as soon as it is longer than `limit` bytes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Invalid(
+                "body-too-large",
+                f"the body is longer than {limit} bytes",
+                "send less at once, for example only the part of the record that is needed",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def bearer(request: Request) -> str:
+    """Return the bearer token; `Refused` if there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Refused(
+            "token-missing",
+            "the request has no bearer token",
+            "get a token with `seawall token --client NAME`, and use it as the API key",
+        )
+    return token.strip()
+
+
+def short_header(request: Request, name: str) -> str | None:
+    """Return a header of ours, or None; `Invalid` if it is long or not printable ASCII."""
+    value = request.headers.get(name)
+    if value is None:
+        return None
+    if not value or len(value) > _MAX_HEADER or not value.isascii() or not value.isprintable():
+        raise Invalid(
+            "wrong-header",
+            f"the header {name} is empty, too long or not printable",
+            f"send at most {_MAX_HEADER} printable ASCII characters",
+        )
+    return value

@@ -1,0 +1,87 @@
+"""Listening: uvicorn over TLS 1.2 or later, and nothing else.
+
+There is no way to listen without TLS (45 CFR 164.312(e)(1)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from seawall.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from starlette.types import ASGIApp
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; `Unavailable` if the address is taken or not ours."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            "address-in-use",
+            f"port {port} cannot be listened on ({error.strerror})",
+            "stop what uses it, or choose another with --port",
+        ) from None
+    return listener
+
+
+def server_context(certificate: Path, key: Path, password: str) -> ssl.SSLContext:
+    """Return the TLS context of a listener: TLS 1.2 or later, HTTP/1.1."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key, password)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@asynccontextmanager
+async def serving(
+    app: ASGIApp, listener: socket.socket, context: ssl.SSLContext
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Serve `app` on `listener` while the context lasts; yield the server's task."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=65_536,
+        ws="none",
+        ssl_context_factory=lambda _config, _default: context,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        while not server.started:
+            if task.done():
+                break
+            await asyncio.sleep(0.005)
+        yield task
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        listener.close()
