@@ -141,8 +141,10 @@ class Installation:
             try:
                 writer = Writer(self, sequencer, detector, models or UpstreamClient())
                 await writer.begin()
-                yield writer
-                await writer.end()
+                try:
+                    yield writer
+                finally:
+                    await writer.end()
             finally:
                 sequencer.close()
         finally:

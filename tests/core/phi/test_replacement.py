@@ -240,3 +240,12 @@ def test_map_keeps_half_a_surrogate_pair() -> None:
     opened = Placeholders.from_json(placeholders.to_json())
 
     assert opened.handed_out() == {"NAME-1": "\ud800"}
+
+
+@pytest.mark.parametrize("start", ["[", "[NAME", "[NAME-", "[NAME-1", "[NAME-1a", "[DATE-2 ="])
+@pytest.mark.parametrize("rest", [" ", "1", "a", "[", "[NAME-1 "])
+def test_hostile_text_is_read_once(start: str, rest: str) -> None:
+    """Text made to keep the search for look-alikes going comes back as it was, and soon."""
+    text = start + rest * 200_000
+
+    assert text == Placeholders().replace(text, [])

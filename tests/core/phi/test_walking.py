@@ -271,3 +271,15 @@ def test_number_shows_itself_only_when_asked() -> None:
     assert number != "5551234567"
     with pytest.raises(TypeError):
         orjson.dumps(number)
+
+
+def test_body_built_too_deep_is_refused() -> None:
+    """A body that was not read by `parse_strict` is held to the same depth."""
+    body: list[Any] = []
+    for _ in range(MAX_DEPTH):
+        body = [body]
+
+    with pytest.raises(Invalid) as caught:
+        transform(body, _same)
+
+    assert caught.value.code == "json-depth"

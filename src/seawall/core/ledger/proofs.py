@@ -112,19 +112,26 @@ def verify_consistency(
     """Check that the tree under `new_root` begins with the one under `old_root`.
 
     RFC 9162 section 2.1.4.2; `Tampered` if not. Refuses an old size of 0, from
-    which nothing can be concluded, and hashes that are not 32 bytes.
+    which nothing can be concluded, and, where the sizes differ, hashes that
+    are not 32 bytes.
     """
-    _require_hashes(old_root, new_root, *proof)
     if not 0 < old <= new <= MAX_SIZE:
         _refuse("a consistency proof needs an old log with entries that is not the larger one")
     if old == new:
         if proof or old_root != new_root:
             _refuse("the two logs have the same size, but not the same root or an empty proof")
-        return
+        return  # one root said twice is consistent whatever it is: nothing was hashed
+    _require_hashes(old_root, new_root, *proof)
     if not proof:
         _refuse("the consistency proof is empty")
     # A complete old tree is itself a node of the new one, and left out of the proof.
     path = list(proof) if old & (old - 1) else [old_root, *proof]
+    if _climb(old, new, path) != (old_root, new_root):
+        _refuse("the consistency proof does not lead to both roots")
+
+
+def _climb(old: int, new: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the old and the new root that a consistency path leads to."""
     place, last = old - 1, new - 1
     while place & 1:
         place, last = place >> 1, last >> 1
@@ -139,8 +146,9 @@ def verify_consistency(
         else:
             in_new = node_hash(in_new, sibling)
         place, last = place >> 1, last >> 1
-    if last or in_old != old_root or in_new != new_root:
-        _refuse("the consistency proof does not lead to both roots")
+    if last:
+        _refuse("the consistency proof is too short")
+    return in_old, in_new
 
 
 @dataclass(frozen=True, slots=True)

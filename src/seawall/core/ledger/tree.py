@@ -70,20 +70,20 @@ class Edge:
 
     size: int
     partial: tuple[bytes, ...]
-    _peaks: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    peaks: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
     """Roots of the complete subtrees, largest first, one for each bit of `size`."""
 
     def __post_init__(self) -> None:
         if tuple(map(len, self.partial)) != _partial_lengths(self.size):
             raise RuntimeError("an edge does not have the shape of its size")
-        if len(self._peaks) != self.size.bit_count():
-            object.__setattr__(self, "_peaks", tuple(_peaks(self.partial)))
+        if len(self.peaks) != self.size.bit_count():
+            object.__setattr__(self, "peaks", tuple(_peaks(self.partial)))
 
     def root(self) -> bytes:
         """Return the root of the whole tree."""
-        if not self._peaks:
+        if not self.peaks:
             return EMPTY_ROOT
-        return reduce(lambda right, left: node_hash(left, right), reversed(self._peaks))
+        return reduce(lambda right, left: node_hash(left, right), reversed(self.peaks))
 
     def to_bytes(self) -> bytes:
         """Return the size (8 bytes, big-endian) and the partial tiles, lowest level first."""
@@ -122,7 +122,7 @@ def extend(edge: Edge, leaf_hashes: Sequence[bytes]) -> Extension:
     """Append leaves to a tree. Costs about one node hash for each leaf, at any size."""
     if any(len(leaf) != HASH_BYTES for leaf in leaf_hashes):
         raise RuntimeError("a leaf hash has 32 bytes")
-    peaks = list(edge._peaks)
+    peaks = list(edge.peaks)
     joining: list[list[bytes]] = [[] for _ in range(MAX_SIZE.bit_length() // TILE_HEIGHT + 1)]
     for size, leaf in enumerate(leaf_hashes, edge.size):
         joining[0].append(leaf)

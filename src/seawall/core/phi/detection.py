@@ -23,7 +23,7 @@ from seawall.core.phi.rules_numbers import (
 )
 from seawall.core.phi.rules_places import PlaceFinder
 from seawall.core.phi.shadow import Shadow
-from seawall.core.phi.spans import Span, resolve
+from seawall.core.phi.spans import Span, is_inside, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,6 +108,7 @@ class Detector:
 
 def _outside(names: Iterable[Span], places: list[Span]) -> Iterator[Span]:
     """Leave out names that are a part of a place: "Elm" in "Elm Clinic" is nobody's."""
+    ranges = [(place.start, place.end) for place in resolve(places)]
     for name in names:
-        if not any(place.start <= name.start and name.end <= place.end for place in places):
+        if not is_inside(ranges, name.start, name.end):
             yield name

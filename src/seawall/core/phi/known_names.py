@@ -16,7 +16,7 @@ from seawall.core.phi.dates import MONTHS
 from seawall.core.phi.expressions import Expression, escape
 from seawall.core.phi.identifiers import Label
 from seawall.core.phi.shadow import fold
-from seawall.core.phi.spans import Span
+from seawall.core.phi.spans import Span, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +53,7 @@ _SUBJECT_AFTER: Final = Expression(
     r"wants|asked|asks|tolerated|remains|continues|and (?:his|her|their))\b)"
 )
 _LOOKBACK: Final = 32
+_LEAF: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,18 @@ class KnownNames:
         self, shadow: Shadow, hits: list[_Hit], index: int, phrases: list[tuple[int, int]]
     ) -> bool:
         hit = hits[index]
+        before = shadow.ascii[max(0, hit.start - _LOOKBACK) : hit.start]
+        if _TITLE_BEFORE.search(before):
+            return True
         if self._is_clinical_name(shadow, hit, phrases):
             return False
         written = shadow.text[hit.start : hit.end]
         is_capital = written[0].isupper()
         is_plain = self._is_ordinary(hit.word)
-        before = shadow.ascii[max(0, hit.start - _LOOKBACK) : hit.start]
-        if self._has_neighbour(shadow, hits, index) or _TITLE_BEFORE.search(before):
+        if self._has_neighbour(shadow, hits, index):
             return True
-        if hit.is_exact and shadow.text.strip() == written:
+        # A leaf that holds nothing else; the bound keeps the work per hit constant.
+        if hit.is_exact and len(shadow.text) < _LEAF and shadow.text.strip() == written:
             return True
         is_cued = _CUE_BEFORE.search(before) is not None
         if is_plain:
@@ -135,7 +139,7 @@ class KnownNames:
         return is_capital or (hit.is_exact and (is_cued or hit.word not in self._near_words))
 
     def _is_plain_name(self, shadow: Shadow, hit: _Hit, *, is_cued: bool) -> bool:
-        """Say whether an ordinary word with a capital ("Will", "May") is the patient's name here."""
+        """Say whether an ordinary word with a capital ("Will", "May") is a name here."""
         if _is_month(shadow, hit):
             return False
         if is_cued or self._with_initials(shadow, hit) != (hit.start, hit.end):
@@ -149,7 +153,7 @@ class KnownNames:
         """Say whether the word belongs to a clinical term, as in Parkinson's disease."""
         if self._clinical.is_eponym(hit.word, shadow.ascii, hit.end):
             return True
-        return any(start <= hit.start and hit.end <= end for start, end in phrases)
+        return is_inside(phrases, hit.start, hit.end)
 
     def _has_neighbour(self, shadow: Shadow, hits: list[_Hit], index: int) -> bool:
         """Say whether another part of the name stands beside this one, and one of them is certain.
@@ -198,7 +202,7 @@ def _is_month(shadow: Shadow, hit: _Hit) -> bool:
 
 def _is_mid_sentence(text: str, start: int) -> bool:
     """Say whether lower-case words go before in the same sentence, so a capital is a name."""
-    previous = text[:start].rstrip(" \t")[-_LOOKBACK:]
+    previous = text[max(0, start - _LOOKBACK) : start].rstrip(" \t")
     if not previous or previous[-1] in ".!?:;\n\r-*\"'([{|>":
         return False
     word = previous.rstrip(",").rsplit(None, 1)[-1]

@@ -11,9 +11,10 @@ A text may hold something that looks like a placeholder before we touch it. It
 becomes `[LITERAL-1]`, or the model could echo the client's own words into
 somebody's name.
 
-Text with placeholders is PHI still, and the map is PHI: it is sealed at rest,
-and shows only counts when printed. 45 CFR 164.514(c): the numbers are not
-derived from what they stand for.
+Text with placeholders is PHI still: an interval between a birth and a visit
+tells an age. So it goes only where PHI may go, and no method of 45 CFR
+164.514(b) is claimed for it. The map is PHI too: it is sealed at rest, and
+shows only counts when printed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _INTERVAL: Final = re.compile(r" = DATE-[1-9][0-9]{0,8} [+-] [0-9]{1,7} days?")
 # Wider than what restoring accepts: a model may tidy up case, spaces and dashes
 # of what the client wrote, and must not arrive at a placeholder by that.
 _LOOKALIKE: Final = re.compile(
-    rf"\[\s*(?:{_LABELS})\s*[-\u2010-\u2015\u2212_]\s*[0-9]+\s*[a-z]*\s*(?:=[^\[\]]*)?\]",
+    rf"\[\s*+(?:{_LABELS})\s*+[-\u2010-\u2015\u2212_]\s*+[0-9]++\s*+[a-z]*+\s*+(?:=[^\[\]]*+)?\]",
     re.IGNORECASE,
 )
 _APOSTROPHES: Final = re.compile("['\u2018\u2019\u02bc]")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from seawall.core.phi.dates import MONTHS
 from seawall.core.phi.expressions import Expression
 from seawall.core.phi.identifiers import Label
-from seawall.core.phi.spans import Span
+from seawall.core.phi.spans import Span, is_inside
 from seawall.core.phi.words import NAME_STOPS, SENTENCE_WORDS
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ class NameFinder:
             named_after = span.score < _CERTAIN and self._clinical.names_disease(
                 shadow.ascii, span.end
             )
-            if not named_after and not any(
-                start <= span.start and span.end <= end for start, end in phrases
-            ):
+            if not named_after and not is_inside(phrases, span.start, span.end):
                 yield span
 
     def _find(self, text: bytes) -> Iterator[Span]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from seawall.core.phi.identifiers import Label
 
@@ -28,6 +29,16 @@ class Span:
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end:
             raise RuntimeError("a span holds at least one character")
+
+
+def is_inside(ordered: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Say whether one of some ranges, in order and without overlap, holds `start` to `end`."""
+    at = bisect_right(ordered, start, key=_start_of) - 1
+    return at >= 0 and end <= ordered[at][1]
+
+
+def _start_of(pair: tuple[int, int]) -> int:
+    return pair[0]
 
 
 def resolve(spans: Iterable[Span]) -> list[Span]:
