@@ -20,7 +20,7 @@ _LABEL: Final = r"\((?:[A-Za-z]|[ivx]{2,5}|\d{1,2})\)"
 # A section of the two parts by itself, or any section that is called "45 CFR".
 _CITED: Final = re.compile(
     rf"(?<![\d.])(?:45\s+CFR\s+(?:§+\s*)?(?P<named>\d+\.\d+)|(?P<bare>16[04]\.\d{{3}}))(?![\d.]*\d)"
-    rf"(?P<more>(?:[-/]\d{{3}}(?!\d))*)(?P<labels>(?:{_LABEL})*)"
+    rf"(?P<more>(?:[-/]\d{{3}}(?!\.?\d))*)(?P<labels>(?:{_LABEL})*)"
 )
 # "-(R)", ", (R)", " and (B)", ",(d)(4)": as many labels as are given replace the last ones.
 _CONTINUED: Final = re.compile(
@@ -62,15 +62,12 @@ def find_citations(text: str) -> list[Citation]:
 
 def _named(match: re.Match[str], text: str) -> Iterator[Citation]:
     """Yield what one match names, and what the text right after it continues."""
-    section = match["named"] or match["bare"]
-    part = section.partition(".")[0]
-    more = re.findall(r"\d{3}", match["more"])
+    first = match["named"] or match["bare"]
+    part = first.partition(".")[0]
+    *others, last = [first, *(f"{part}.{number}" for number in re.findall(r"\d{3}", match["more"]))]
+    yield from (Citation(section) for section in others)
     labels = _labels(match["labels"])
-    for sibling in [section, *(f"{part}.{number}" for number in more[:-1])][: len(more) or None]:
-        yield Citation(sibling)
-    last = f"{part}.{more[-1]}" if more else section
-    if more or labels:
-        yield Citation(last, labels)
+    yield Citation(last, labels)
     end = match.end()
     while labels and (continued := _CONTINUED.match(text, end)):
         given = _labels(continued["labels"])

@@ -4,8 +4,9 @@ A placeholder is `[NAME-1]`: the label, and the number of the entity in order of
 first appearance. The same value written differently is the same entity with a
 letter, `[NAME-1b]`, so that a model sees one person while each surface form is
 restored as it was written. A date that names one day tells its distance from
-the conversation's first such date, `[DATE-2 = DATE-1 + 12 days]`, so that
-intervals stay computable.
+an earlier one, `[DATE-2 = DATE-1 + 12 days]`, so that intervals stay computable;
+a date over twenty years away from it begins anew, so that no interval tells
+that somebody is over 89 (45 CFR 164.514(b)(2)(i)(C)).
 
 A text may hold something that looks like a placeholder before we touch it. It
 becomes `[LITERAL-1]`, or the model could echo the client's own words into
@@ -53,6 +54,10 @@ _LOOKALIKE: Final = re.compile(
 _APOSTROPHES: Final = re.compile("['\u2018\u2019\u02bc]")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _NOT_DIGITS: Final = re.compile(r"\D+")
+
+_LONGEST_DAYS: Final = 20 * 365
+"""A longer interval is not told: from a birth date it would tell an age, over 89 too."""
+
 _DIALLED: Final = frozenset({Label.PHONE, Label.FAX, Label.SSN})
 _PUNCTUATED: Final = frozenset({Label.EMAIL, Label.URL, Label.USERNAME, Label.IP, Label.DATE})
 _US_NUMBER: Final = 11
@@ -200,10 +205,10 @@ class Placeholders:
         label = Label.DATE.value
         number = self._numbers[label] + 1
         interval = ""
-        if self._anchor is None:
+        days = (day - self._anchor[1]).days if self._anchor else _LONGEST_DAYS + 1
+        if self._anchor is None or abs(days) > _LONGEST_DAYS:
             self._anchor = (number, day)
         else:
-            days = (day - self._anchor[1]).days
             sign, unit = "-" if days < 0 else "+", "day" if abs(days) == 1 else "days"
             interval = f" = DATE-{self._anchor[0]} {sign} {abs(days)} {unit}"
         return self._keep(label, number, interval, surface, f"written {surface}")

@@ -90,7 +90,7 @@ _CREDENTIAL: Final = Expression(
 )
 _LAST_FIRST: Final = Expression(
     r"\b([A-Z][A-Za-z]+(?:['-][A-Za-z]+)*),[ \t]?([A-Z][A-Za-z]+(?:-[A-Za-z]+)?)"
-    r"((?:[ \t]+[A-Z]\b\.?)?)"
+    r"((?:[ \t]{1,2}[A-Z]\b\.?)?)"
 )
 _RUNNING: Final = Expression(rf"\b((?:{_WORD})(?:[ \t]+{_PARTICLE}(?:{_WORD})){{1,4}})")
 _SUBJECT: Final = Expression(

@@ -108,6 +108,11 @@ _ORGANIZATION: Final = Expression(
     rf"((?:{_HEAD})\b\.?)((?:[ \t]+(?:of|at|for|in)[ \t]+(?:the[ \t]+)?[A-Z][a-z]+"
     r"(?:[ \t]+[A-Z][a-z]+){0,2})?)"
 )
+_LETTERHEAD: Final = Expression(
+    r"(?m)^[ \t]*((?:[A-Z][A-Z'&.-]+,?[ \t]+){1,6})((?:HOSPITAL|CLINIC|MEDICAL CENT(?:ER|RE)|"
+    r"HEALTH CENTER|HEALTH SYSTEM|MEDICAL GROUP|MEDICAL ASSOCIATES|SURGERY CENTER|INFIRMARY|"
+    r"NURSING HOME|HOSPICE|PHARMACY|UNIVERSITY|SCHOOL|CHURCH))[ \t]*(?:$|[,;|(-])"
+)
 _UNIVERSITY_OF: Final = Expression(
     r"\b((?:University|College|Church|Hospital|Bank|City|Town|School District|Diocese) of "
     r"(?:the )?[A-Z][A-Za-z'-]+(?:[ \t]+[A-Z][A-Za-z'-]+){0,3})"
@@ -220,6 +225,8 @@ class PlaceFinder:
     def _find_organizations(self, text: bytes) -> Iterator[Span]:
         for match in _ORGANIZATION.finditer(text):
             yield from self._organization(text, *match.span(1), match.span()[1])
+        for match in _LETTERHEAD.finditer(text):
+            yield from self._organization(text, *match.span(1), match.span(2)[1])
         for match in _UNIVERSITY_OF.finditer(text):
             yield Span(*match.span(1), Label.ORGANIZATION, "rule", _LIKELY)
         for match in _LOWER_HEAD.finditer(text):

@@ -1,0 +1,73 @@
+# Everything a fresh machine needs is python3 (3.11 or newer), make and a package index.
+# Another Python: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+LOCK := .venv/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	--no-header --annotation-style=line
+
+.DEFAULT_GOAL := help
+# One environment, one installation into it at a time: `make -j` works, in order.
+.NOTPARALLEL:
+.PHONY: help setup demo test check bench lock clean python dev
+
+help:
+	@echo "Seawall: make TARGET [PYTHON=python3.12]"
+	@echo
+	@echo "  setup   make .venv with what development needs; every other target does this by itself"
+	@echo "  demo    set up, show five exchanges with sample patients, and keep serving (Ctrl-C ends)"
+	@echo "  test    set up, and run every test; warnings are errors"
+	@echo "  check   style, types, documentation and the rules of the house"
+	@echo "  bench   measure speed on this machine and print the table"
+	@echo "  lock    pin the newest allowed dependencies by hash into requirements/"
+	@echo "  clean   remove .venv and caches; a demo's data folder stays"
+
+setup: dev
+	@echo "==> Ready: make demo, make test, make check"
+
+demo: python
+	@$(PYTHON) scripts/environment.py demo
+	@echo "==> Running .venv/bin/seawall demo"
+	@.venv/bin/seawall demo
+
+test: dev
+	@echo "==> Running every test (warnings are errors)"
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+check: dev
+	@echo "==> Style: ruff check"
+	@$(RUN) -m ruff check .
+	@echo "==> Layout: ruff format --check"
+	@$(RUN) -m ruff format --check .
+	@echo "==> Types: mypy"
+	@$(RUN) -m mypy
+	@echo "==> Every test and every public name is documented: interrogate"
+	@$(RUN) -m interrogate src tests
+	@echo "==> The rules of the house: tests/test_house.py"
+	@$(RUN) -m pytest -q tests/test_house.py
+
+bench: dev
+	@echo "==> Measuring on this machine (python -m benchmarks)"
+	@$(RUN) -m benchmarks
+
+lock: dev
+	@echo "==> Pinning requirements/dev.txt"
+	@$(LOCK) --upgrade --extra demo --extra dev -o requirements/dev.txt pyproject.toml
+	@echo "==> Pinning requirements/demo.txt, from the versions of dev.txt"
+	@$(LOCK) --extra demo -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
+	@echo "==> Pinning requirements/runtime.txt, from the versions of dev.txt"
+	@$(LOCK) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+
+clean:
+	@echo "==> Removing .venv, caches and builds (seawall-demo, if there is one, stays)"
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov build dist
+	@find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+dev: python
+	@$(PYTHON) scripts/environment.py dev
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Seawall needs Python 3.11 or newer, and '$(PYTHON)' is not; name one: make PYTHON=python3.12" >&2; \
+	exit 1; }

@@ -1,0 +1,107 @@
+"""Make .venv ready for `demo` or `dev`: python3 scripts/environment.py demo|dev.
+
+Standard library only: this runs before anything is installed. It says what it
+does, does nothing when nothing changed, and rebuilds an environment whose
+Python is gone or too old, or that was made for another folder. A lock lets one
+run install at a time.
+"""
+# ruff: noqa: T201, S603, INP001  a setup script prints, starts pip, and is no package
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+MADE_FOR = VENV / "made-for.txt"
+CONTAINS = {"demo": ["demo"], "dev": ["dev", "demo"]}
+"""What each set installs: dev.txt pins all that demo.txt does (tests/test_house.py checks it)."""
+
+_IS_USABLE = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
+
+
+def main() -> None:
+    """Make the set that the command line names."""
+    if sys.argv[1:] not in (["demo"], ["dev"]):
+        sys.exit("usage: python3 scripts/environment.py demo|dev")
+    wanted = sys.argv[1]
+    with _one_at_a_time():
+        if not _is_usable():
+            _make_venv()
+        if _installed(wanted) != _digest(wanted):
+            _install(wanted)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold this very file's lock, so that no two runs install at once."""
+    with Path(__file__).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("==> Waiting: another run is setting up .venv", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_usable() -> bool:
+    """Say whether .venv has a Python that runs, is new enough, and belongs to this folder."""
+    if not MADE_FOR.is_file() or MADE_FOR.read_text("utf-8") != str(ROOT) or not PYTHON.exists():
+        return False
+    return (
+        subprocess.run([PYTHON, "-c", _IS_USABLE], capture_output=True, check=False).returncode == 0
+    )
+
+
+def _make_venv() -> None:
+    again = " anew" if VENV.exists() else ""
+    print(f"==> Making .venv{again} with {sys.executable}", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(VENV)])
+    MADE_FOR.write_text(str(ROOT), "utf-8")
+
+
+def _install(wanted: str) -> None:
+    """Install the pinned packages, then Seawall itself as an editable package."""
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
+    requirements = ROOT / "requirements" / f"{wanted}.txt"
+    print(f"==> Installing requirements/{wanted}.txt; the first time takes a while", flush=True)
+    _run([*pip, "--require-hashes", "-r", str(requirements)])
+    print("==> Installing Seawall from this folder", flush=True)
+    _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    for name in CONTAINS[wanted]:
+        (VENV / f"{name}.txt").write_text(_digest(name), "utf-8")
+
+
+def _installed(name: str) -> str:
+    stamp = VENV / f"{name}.txt"
+    return stamp.read_text("utf-8") if stamp.is_file() else ""
+
+
+def _digest(name: str) -> str:
+    """Return what changes whenever the set must be installed again."""
+    parts = [ROOT / "requirements" / f"{name}.txt", ROOT / "pyproject.toml"]
+    return hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()
+
+
+def _run(command: list[str]) -> None:
+    """Run a step; if it fails, say which, and end with its status."""
+    ended = subprocess.run(command, cwd=ROOT, check=False)
+    if ended.returncode:
+        print(f"==> This step failed: {' '.join(command)}", file=sys.stderr)
+        sys.exit(ended.returncode)
+
+
+if __name__ == "__main__":
+    main()

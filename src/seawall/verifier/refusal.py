@@ -1,0 +1,25 @@
+"""How the verifier says no: which step, which file, what is wrong, what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FETCH_AGAIN: Final = (
+    "copy the log again from its operator; if it stays so, the log was changed or damaged: "
+    "keep this copy and treat it as an incident"
+)
+
+
+class Refusal(Exception):  # noqa: N818  a refusal is the verdict, not a fault of the program
+    """The log fails a step."""
+
+    def __init__(self, step: int, file: str, problem: str, advice: str = FETCH_AGAIN) -> None:
+        super().__init__(step, file, problem, advice)
+        self.step = step
+        self.file = file
+        self.problem = problem
+        self.advice = advice
+
+
+class UsageError(Exception):
+    """The program was called in a way that leaves nothing to verify."""

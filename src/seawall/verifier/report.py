@@ -1,0 +1,78 @@
+"""Saying what was found: a step a line, for people, or one JSON object, for programs.
+
+File names, origins and sentences may come from a hostile log, so whatever is
+not printable ASCII is written as an escape.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .steps import STEPS
+
+if TYPE_CHECKING:
+    from .refusal import Refusal
+
+_INDENT: Final = " " * 34
+
+
+@dataclass
+class Report:
+    """The verdict as it grows. `as_json` keeps it until the end."""
+
+    folder: str
+    as_json: bool
+    steps: list[dict[str, str | int]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Say what is being verified."""
+        if not self.as_json:
+            print(f"verifying {printable(self.folder)}\n")
+
+    def step(self, number: int, result: str, found: str) -> None:
+        """Say how a step ended."""
+        name = STEPS[number - 1]
+        self.steps.append({"step": number, "name": name, "result": result, "found": found})
+        if not self.as_json:
+            line = f"{number:3}  {name:<17} {result:<10} {printable(found)}"
+            print(textwrap.fill(line, 96, subsequent_indent=_INDENT), flush=True)
+
+    def finish(self, refusal: Refusal | None) -> None:
+        """Say the verdict; steps that a refusal kept from ending are named as such."""
+        done = {step["step"] for step in self.steps}
+        for number in range(1, len(STEPS) + 1):
+            if refusal and number == refusal.step:
+                self.step(number, "REFUSED", f"{refusal.file}: {refusal.problem}")
+            elif number not in done:
+                self.step(number, "not ended", "")
+        if self.as_json:
+            print(json.dumps(self._json(refusal), indent=2))
+        elif refusal:
+            print(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
+            print(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
+        else:
+            print("\nVERIFIED. Every entry is the one that the log's key signed.")
+
+    def _json(self, refusal: Refusal | None) -> dict[str, object]:
+        return {
+            "folder": self.folder,
+            "verified": refusal is None,
+            "steps": self.steps,
+            "refusal": refusal
+            and {
+                "step": refusal.step,
+                "file": refusal.file,
+                "problem": refusal.problem,
+                "advice": refusal.advice,
+            },
+        }
+
+
+def printable(text: str) -> str:
+    """Return text that cannot move a terminal's cursor or fail to be encoded."""
+    return "".join(
+        character if " " <= character <= "~" else ascii(character)[1:-1] for character in text
+    )
