@@ -5,7 +5,7 @@ does, does nothing when nothing changed, and rebuilds an environment whose
 Python is gone or too old, or that was made for another folder. A lock lets one
 run install at a time.
 """
-# ruff: noqa: T201, S603, INP001  a setup script prints, starts pip, and is no package
+# ruff: noqa: S603  it runs the commands that are written here, no others
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _WORD: Final = r"[A-Z][A-Za-z]*(?:['-][A-Za-z]+)*\.?"
 _PARTICLE: Final = (
     r"(?:(?:de|la|del|van|von|der|den|bin|ibn|al|da|dos|di|le|el|ter|st\.)[ \t]+){0,2}"
 )
-_SEQUENCE: Final = rf"((?:{_WORD})(?:(?:[ \t]+|[ \t]*\n[ \t]*){_PARTICLE}(?:{_WORD})){{0,4}})"
+_SEQUENCE: Final = rf"((?:{_WORD})(?:(?:[ \t]{{1,3}}|[ \t]*\n[ \t]*){_PARTICLE}(?:{_WORD})){{0,4}})"
 _LINE: Final = rf"((?:{_WORD})(?:[ \t]{{1,3}}{_PARTICLE}(?:{_WORD})){{0,4}})"
 _ANY_CASE: Final = r"([A-Za-z]+(?:['-][A-Za-z]+)*\.?(?:[ \t]+[A-Za-z]+(?:['-][A-Za-z]+)*\.?){0,2})"
 
@@ -92,7 +92,7 @@ _LAST_FIRST: Final = Expression(
     r"\b([A-Z][A-Za-z]+(?:['-][A-Za-z]+)*),[ \t]?([A-Z][A-Za-z]+(?:-[A-Za-z]+)?)"
     r"((?:[ \t]{1,2}[A-Z]\b\.?)?)"
 )
-_RUNNING: Final = Expression(rf"\b((?:{_WORD})(?:[ \t]+{_PARTICLE}(?:{_WORD})){{1,4}})")
+_RUNNING: Final = Expression(rf"\b((?:{_WORD})(?:[ \t]{{1,3}}{_PARTICLE}(?:{_WORD})){{1,4}})")
 _SUBJECT: Final = Expression(
     r"\b([A-Z][a-z]+(?:-[A-Z][a-z]+)?)(?:'s\b|,? (?:is an?|was (?:seen|admitted|discharged|born|"
     r"diagnosed|started|given|referred|told|evaluated)|has (?:a|an|been|had|no)|had|reports?|"

@@ -1,0 +1,448 @@
+"""Fakes that implement the ports, so that a test needs no disk, socket, clock or chance.
+
+They keep the ports' contracts: the suites in `contracts/` run against them and
+against the adapters alike. None of them is a mock: each does its work in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from seawall.app.ports import (
+    CloseExchange,
+    Head,
+    KeepDocument,
+    KeepPatient,
+    KeepSealed,
+    OpenExchange,
+    SpendAssertion,
+    WrappedKey,
+)
+from seawall.core.errors import Conflict, Error, Missing
+from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
+from seawall.core.ledger.encoding import encode
+from seawall.core.ledger.tree import Edge, extend, leaf_hash
+from seawall.core.phi.spans import Span
+from seawall.core.policy.grant import Grant, Receipt, check, receipt_mac
+from seawall.core.seal.envelope import Context, Sealed, seal, unseal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from seawall.app.ports import Clock, Random, Write
+    from seawall.core.phi.clinical import ClinicalTerm
+    from seawall.core.phi.identifiers import Label
+    from seawall.core.phi.known import KnownIdentifiers
+    from seawall.core.registers.endpoint import EndpointSpec
+    from seawall.core.registers.spec import Document, Spec
+
+START: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+"""When a fake clock starts, unless told otherwise: a Monday morning."""
+
+RECEIPT_KEY: Final = bytes(range(32))
+"""The key that authenticates receipts between the fake ledger and the fake key ring."""
+
+SIGNING_KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
+"""The key that signs the fake ledger's checkpoints."""
+
+PUBLIC_KEY: Final = SIGNING_KEY.public_key().public_bytes_raw()
+"""The public key of `SIGNING_KEY`, 32 bytes."""
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, at: datetime = START) -> None:
+        self.at = at
+        self.ticks = 1_000.0
+        """Seconds of the clock that never goes back."""
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for both clocks."""
+        self.at += timedelta(seconds=seconds)
+        self.ticks += seconds
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self.at
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970."""
+        return int(self.at.timestamp() * 1000)
+
+    def today(self) -> date:
+        """Return the date in UTC."""
+        return self.at.date()
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return self.ticks
+
+
+class FakeRandom:
+    """Bytes that follow from a seed: never the same twice, always the same sequence."""
+
+    def __init__(self, seed: str = "seawall") -> None:
+        self._seed = seed
+        self._count = 0
+
+    def bytes(self, count: int) -> bytes:
+        """Return the next `count` bytes of the sequence."""
+        self._count += 1
+        return hashlib.shake_256(f"{self._seed}/{self._count}".encode()).digest(count)
+
+
+@dataclass(slots=True)
+class _MemoryLog:
+    origin: str
+    edge: Edge = Edge(0, ())  # noqa: RUF009  frozen
+    entries: list[bytes] = field(default_factory=list)
+    tiles: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+
+class MemoryLedger:
+    """The Ledger port in memory: real entries, trees and receipts, and faults on demand."""
+
+    def __init__(self, journal: list[str] | None = None) -> None:
+        self.logs: dict[str, _MemoryLog] = {}
+        self.documents: dict[str, list[Document[Spec]]] = defaultdict(list)
+        self.patients: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.kept: dict[tuple[str, str, str], Sealed] = {}
+        self.spent: dict[str, int] = {}
+        self.awaited: dict[tuple[str, str], None] = {}
+        self.down: Error | None = None
+        """When set, every append raises it and records nothing."""
+        self.failing: dict[str, Error] = {}
+        """By an entry's action: what appending such an entry raises, recording nothing."""
+        self.journal: list[str] = journal if journal is not None else []
+        """What was recorded, as `append ACTION`; share it with others to see the order."""
+
+    async def open_log(self, log: str, origin: str) -> None:
+        """Begin a log under an origin; nothing changes if it exists."""
+        if self.down is not None:
+            raise self.down
+        self.logs.setdefault(log, _MemoryLog(origin))
+
+    async def append(
+        self, log: str, entry: Mapping[str, Any], writes: Sequence[Write] = ()
+    ) -> Receipt:
+        """Record an entry and its writes together, or raise and record neither."""
+        raw, action = encode(entry), str(entry.get("action"))
+        fault = self.down or self.failing.get(action)
+        if fault is not None:
+            raise fault
+        held = self.logs.get(log)
+        if held is None:
+            raise Missing("log-unknown", "there is no such log", "see `seawall ledger list`")
+        for write in writes:
+            self._refuse_conflict(write)
+        for write in writes:
+            self._apply(write)
+        extension = extend(held.edge, [leaf_hash(raw)])
+        held.edge = extension.edge
+        held.tiles.update(extension.tiles)
+        held.entries.append(raw)
+        self.journal.append(f"append {action}")
+        index = held.edge.size - 1
+        return Receipt(held.origin, index, raw, receipt_mac(RECEIPT_KEY, held.origin, index, raw))
+
+    def bodies(self, log: str) -> list[dict[str, Any]]:
+        """Return the entries of a log as they read, for a test to look at."""
+        return [Receipt("", 0, raw, b"").body() for raw in self.logs[log].entries]
+
+    def _refuse_conflict(self, write: Write) -> None:
+        if isinstance(write, SpendAssertion) and write.digest in self.spent:
+            raise Conflict("assertion-reused", "this assertion was used before", "sign a new one")
+        if isinstance(write, KeepDocument) and any(
+            held.reference == write.document.reference for held in self.documents[write.tenant]
+        ):
+            raise Conflict("version-exists", "this version exists", "apply again")
+        if isinstance(write, OpenExchange) and (write.tenant, write.item) in self.awaited:
+            raise Conflict("exchange-open", "this exchange is open", "choose a new id")
+
+    @singledispatchmethod
+    def _apply(self, write: object) -> None:
+        raise RuntimeError(f"{type(write).__name__} is not a write")
+
+    @_apply.register
+    def _(self, write: KeepSealed) -> None:
+        context = write.sealed.context
+        self.kept[context.tenant, context.kind, context.item] = write.sealed
+
+    @_apply.register
+    def _(self, write: KeepDocument) -> None:
+        self.documents[write.tenant].append(write.document)
+
+    @_apply.register
+    def _(self, write: KeepPatient) -> None:
+        self.patients[write.tenant, write.patient] = write.terms
+
+    @_apply.register
+    def _(self, write: SpendAssertion) -> None:
+        self.spent[write.digest] = write.until_ms
+
+    @_apply.register
+    def _(self, write: OpenExchange) -> None:
+        self.awaited[write.tenant, write.item] = None
+
+    @_apply.register
+    def _(self, write: CloseExchange) -> None:
+        self.awaited.pop((write.tenant, write.item), None)
+
+
+class MemoryStore:
+    """The Store port over what a `MemoryLedger` recorded."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._ledger = ledger
+
+    async def logs(self) -> list[Head]:
+        """Return every log."""
+        return [await self.head(log) for log in sorted(self._ledger.logs)]
+
+    async def head(self, log: str) -> Head:
+        """Return one log; `Missing` if there is none of this name."""
+        held = self._ledger.logs.get(log)
+        if held is None:
+            raise Missing("log-unknown", "there is no log of this name", "see `seawall ledger`")
+        root = held.edge.root()
+        checkpoint = sign_checkpoint(
+            Checkpoint(held.origin, held.edge.size, root), held.origin, SIGNING_KEY.sign, PUBLIC_KEY
+        )
+        vkey = format_vkey(held.origin, PUBLIC_KEY)
+        return Head(log, held.origin, held.edge.size, root, checkpoint, vkey)
+
+    async def entries(self, log: str, start: int, stop: int) -> list[bytes]:
+        """Return the entries `start` to `stop` (exclusive), as they were hashed."""
+        held = self._ledger.logs.get(log)
+        return held.entries[max(start, 0) : max(stop, 0)] if held else []
+
+    async def tile(self, log: str, level: int, index: int) -> bytes:
+        """Return the hashes of a tile, as many as there are; empty if there are none."""
+        held = self._ledger.logs.get(log)
+        return held.tiles.get((level, index), b"") if held else b""
+
+    async def documents(self, tenant: str) -> list[Document[Spec]]:
+        """Return every version of every document of a tenant, oldest first."""
+        held = self._ledger.documents.get(tenant, [])
+        return sorted(held, key=lambda item: (item.kind, item.name, item.version))
+
+    async def tenants(self) -> list[str]:
+        """Return the names of all tenants."""
+        return sorted(self._ledger.logs.keys() - {"system"})
+
+    async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return, for each blind index term that is known, the ledger ids of its patients."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for (whose, patient), known in self._ledger.patients.items():
+            for term in set(terms).intersection(known if whose == tenant else ()):
+                found[term].add(patient)
+        return {term: frozenset(patients) for term, patients in found.items()}
+
+    async def open_exchanges(self, tenant: str) -> list[str]:
+        """Return the items of exchanges whose outcome is awaited."""
+        return [item for whose, item in self._ledger.awaited if whose == tenant]
+
+    async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
+        """Return a sealed value, or None if there is none."""
+        return self._ledger.kept.get((tenant, kind, item))
+
+
+class MemoryKeys:
+    """The WrappedKeys port in memory."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, WrappedKey] = {}
+        self.reads = 0
+        """How often a key was asked for, which tells what a cache did."""
+
+    async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
+        """Return the newest data key of a subject and kind."""
+        self.reads += 1
+        place = (tenant, subject, kind)
+        mine = [key for key in self.held.values() if (key.tenant, key.subject, key.kind) == place]
+        return max(mine, key=lambda key: key.version, default=None)
+
+    async def by_id(self, tenant: str, key_id: str) -> WrappedKey | None:
+        """Return a data key by its id."""
+        self.reads += 1
+        key = self.held.get(key_id)
+        return key if key is not None and key.tenant == tenant else None
+
+    async def keep(self, key: WrappedKey) -> WrappedKey:
+        """Keep a new data key unless its version exists; return the current one."""
+        current = await self.current(key.tenant, key.subject, key.kind)
+        if current is not None and current.version >= key.version:
+            return current
+        self.held[key.key_id] = key
+        return key
+
+
+class MemoryKeyRing:
+    """The KeyRing port in memory: real envelopes, and the grant's real check."""
+
+    def __init__(self, clock: Clock, random: Random, receipt_key: bytes = RECEIPT_KEY) -> None:
+        self._clock = clock
+        self._random = random
+        self._receipt_key = receipt_key
+        self._tenants: dict[str, bytes] = {}
+        self.opened: list[Context] = []
+        """What was opened, in order."""
+
+    def prepare(self, tenant: str) -> None:
+        """Make the keys of a new tenant; nothing changes if it has them."""
+        if tenant not in self._tenants:
+            self._tenants[tenant] = self._random.bytes(32)
+
+    async def seal(self, plaintext: bytes, context: Context) -> Sealed:
+        """Encrypt under the subject's data key for this kind."""
+        key_id = hashlib.sha256(f"{context.subject}/{context.kind}".encode()).hexdigest()[:24]
+        return seal(
+            plaintext,
+            key=self._key(context),
+            key_id=key_id,
+            key_version=1,
+            nonce=self._random.bytes(12),
+            context=context,
+        )
+
+    async def open(self, sealed: Sealed, grant: Grant) -> bytes:
+        """Decrypt under a grant; `Refused` if it does not cover it, `Tampered` if changed."""
+        if not isinstance(grant, Grant):
+            raise TypeError("PHI is opened under a grant")
+        check(
+            grant,
+            sealed.context,
+            receipt_key=self._receipt_key,
+            tenant=sealed.context.tenant,
+            now_ms=self._clock.now_ms(),
+        )
+        self.opened.append(sealed.context)
+        return unseal(sealed, self._key(sealed.context))
+
+    def blind(self, tenant: str, term: str) -> str:
+        """Return a keyed digest of a search term."""
+        return hmac.digest(self._of(tenant), f"blind/{term}".encode(), hashlib.sha256).hex()
+
+    def _key(self, context: Context) -> bytes:
+        place = f"data/{context.subject}/{context.kind}".encode()
+        return hmac.digest(self._of(context.tenant), place, hashlib.sha256)
+
+    def _of(self, tenant: str) -> bytes:
+        if tenant not in self._tenants:
+            raise Missing("key-missing", "the key ring has no key of this tenant", "prepare it")
+        return self._tenants[tenant]
+
+
+class RecordingNotifier:
+    """The Notifier port as a list of what it was told."""
+
+    def __init__(self) -> None:
+        self.alarms: list[tuple[str, str, int | None]] = []
+
+    def alarm(self, code: str, tenant: str, entry: int | None) -> None:
+        """Keep the alarm."""
+        self.alarms.append((code, tenant, entry))
+
+
+@dataclass(frozen=True)
+class ScriptedAnswer:
+    """One answer of a model: its status, its body in pieces, and how it ends."""
+
+    pieces: tuple[bytes, ...] = ()
+    status: int = 200
+    fault: Error | None = None
+    """What is raised after the last piece; None lets the body end as it should."""
+
+    async def read(self) -> bytes:
+        """Return the whole body, or raise the fault."""
+        return b"".join([piece async for piece in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the pieces, then raise the fault if there is one."""
+        for piece in self.pieces:
+            yield piece
+        if self.fault is not None:
+            raise self.fault
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a model was sent."""
+
+    endpoint: EndpointSpec
+    path: str
+    body: bytes
+
+
+Turn = ScriptedAnswer | Error
+"""An answer, or the error that is raised before there is one."""
+
+
+class ScriptedModel:
+    """The ModelClient port by script: one turn after the other, the last one for ever.
+
+    A turn may also be a function of the request's body.
+    """
+
+    def __init__(
+        self, *script: Turn | Callable[[bytes], Turn], journal: list[str] | None = None
+    ) -> None:
+        self._script = list(script)
+        self.sent: list[Sent] = []
+        """Every request, also those that were answered with an error."""
+        self.closed = 0
+        """How many answers were let go of."""
+        self.journal: list[str] = journal if journal is not None else []
+        """`send` for each request; share it with a `MemoryLedger` to see the order."""
+
+    @asynccontextmanager
+    async def send(
+        self, endpoint: EndpointSpec, path: str, body: bytes
+    ) -> AsyncIterator[ScriptedAnswer]:
+        """Record the request and answer by the script."""
+        self.sent.append(Sent(endpoint, path, body))
+        self.journal.append("send")
+        if not self._script:
+            raise RuntimeError("this model has no script: nothing should have been sent")
+        turn = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        answer = turn if isinstance(turn, ScriptedAnswer | Error) else turn(body)
+        if isinstance(answer, Error):
+            raise answer
+        try:
+            yield answer
+        finally:
+            self.closed += 1
+
+
+class WordDetector:
+    """The Detector port by a list: finds these words and nothing else."""
+
+    def __init__(
+        self, words: Mapping[str, Label] | None = None, clinical: Sequence[ClinicalTerm] = ()
+    ) -> None:
+        self._words = dict(words or {})
+        self._clinical = list(clinical)
+
+    def find(self, text: str, known: Sequence[KnownIdentifiers] = ()) -> list[Span]:  # noqa: ARG002  the port's
+        """Return where the words stand, in order."""
+        spans = [
+            Span(at, at + len(word), label, "rule", 1.0)
+            for word, label in self._words.items()
+            for at in range(len(text))
+            if text.startswith(word, at)
+        ]
+        return sorted(spans, key=lambda span: span.start)
+
+    def clinical_terms(self, text: str) -> list[ClinicalTerm]:
+        """Return the clinical terms that were given, for any text that is not empty."""
+        return list(self._clinical) if text else []
