@@ -20,7 +20,7 @@ help:
 	@echo "  test    set up, and run every test; warnings are errors"
 	@echo "  check   style, types, documentation and the rules of the house"
 	@echo "  bench   measure speed on this machine and print the table"
-	@echo "  lock    pin the newest allowed dependencies by hash into requirements/"
+	@echo "  lock    pin dependencies by hash into requirements/ (UPGRADE=--upgrade takes newer ones)"
 	@echo "  clean   remove .venv and caches; a demo's data folder stays"
 
 setup: dev
@@ -53,7 +53,7 @@ bench: dev
 
 lock: dev
 	@echo "==> Pinning requirements/dev.txt"
-	@$(LOCK) --upgrade --extra demo --extra dev -o requirements/dev.txt pyproject.toml
+	@$(LOCK) $(UPGRADE) --extra demo --extra dev -o requirements/dev.txt pyproject.toml
 	@echo "==> Pinning requirements/demo.txt, from the versions of dev.txt"
 	@$(LOCK) --extra demo -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
 	@echo "==> Pinning requirements/runtime.txt, from the versions of dev.txt"

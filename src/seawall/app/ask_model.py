@@ -20,7 +20,7 @@ from seawall.app.minimise import minimise
 from seawall.app.ports import KeepSealed, OpenExchange
 from seawall.app.recall import PLACEHOLDERS, UNATTRIBUTED
 from seawall.app.trip import Trip
-from seawall.core.errors import Error, Refused, Unavailable
+from seawall.core.errors import Error, Refused, Tampered, Unavailable
 from seawall.core.gateway.breaker import Breaker
 from seawall.core.gateway.exchange import Event
 from seawall.core.gateway.inspection import Inspector
@@ -110,6 +110,9 @@ class AskModel:
         except Refused as refused:
             trip.exchange.advance(Event.REFUSE)
             refused.entry = await self._record_refusal(trip, refused)
+            raise
+        except Tampered as tampered:
+            self._notifier.alarm(tampered.code, trip.tenant, None)
             raise
         return await self._send(trip, minimised, body)
 

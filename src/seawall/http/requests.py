@@ -9,7 +9,7 @@ from seawall.core.errors import Invalid, Refused
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-MAX_BODY_BYTES: Final = 4 << 20
+MAX_BODY_BYTES: Final = 1 << 20
 _MAX_HEADER: Final = 200
 
 

@@ -69,7 +69,7 @@ async def serving(
         server_header=False,
         date_header=True,
         timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=65_536,
+        limit_concurrency=1_024,
         ws="none",
         ssl_context_factory=lambda _config, _default: context,
     )

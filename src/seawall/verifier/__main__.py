@@ -7,6 +7,7 @@ called in a way that leaves nothing to verify.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ if not __package__:  # run as `python FOLDER`: make the folder a package, under 
         raise SystemExit("the verifier's folder is not whole")
     sys.modules[__package__] = module_from_spec(_spec)
 
+from .folder import Folder
 from .note import NOTE_BYTES, Key, read_key
 from .refusal import Refusal, UsageError
 from .report import Report, printable
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"seawall-verify: {printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output went away, and with it the verdict
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     return 0 if refusal is None else 1
 
@@ -63,7 +65,6 @@ def _verify(arguments: argparse.Namespace, report: Report) -> Refusal | None:
         older = (arguments.checkpoint, _read(arguments.checkpoint, NOTE_BYTES, "--checkpoint"))
     given = _given_key(arguments.vkey) if arguments.vkey is not None else None
     refusal = None
-    report.start()
     try:
         key = given or _key_of(folder)
         request = Request(
@@ -119,10 +120,10 @@ def _given_key(text: str) -> Key:
 
 def _key_of(folder: Path) -> Key:
     """Read the key that the folder itself holds."""
-    if not (folder / "vkey").exists():
+    if not os.path.lexists(folder / "vkey"):
         raise UsageError("the folder holds no vkey file; give the log's key with --vkey")
     try:
-        return read_key(_line(_read(str(folder / "vkey"), _KEY_BYTES, "vkey")))
+        return read_key(_line(Folder(folder).read(KEY, "vkey", _KEY_BYTES)))
     except ValueError as error:
         advice = "ask the log's operator for the verifier key, and give it with --vkey"
         raise Refusal(KEY, "vkey", str(error), advice) from None

@@ -6,6 +6,7 @@ reads more than a file of that place may hold.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -23,9 +24,7 @@ HASH: Final = 32
 ENTRIES: Final = "entries"
 
 _LONGEST_ENTRY: Final = 2 + 65_535
-_BRANCH: Final = re.compile("x[0-9]{3}")
-_FULL: Final = re.compile("[0-9]{3}")
-_PARTIAL: Final = re.compile("[0-9]{3}[.]p")
+_NAME: Final = re.compile("(x?)([0-9]{3})([.]p)?")
 _PARTIAL_WIDTH: Final = re.compile("[1-9][0-9]{0,2}")
 _UNEXPECTED: Final = (
     "a log of the checkpoint's size has no such file: remove it if it was put there by mistake; "
@@ -89,29 +88,32 @@ class Folder:
     def read_row(self, step: int, row: Row, index: int, width: int) -> bytes:
         """Return the tile or bundle of a place, which has the length that its width allows."""
         file = row.path(index, width)
-        raw = self.read(step, file, _LONGEST_ENTRY * width)
+        raw = self.read(step, file, width * (_LONGEST_ENTRY if row.kind == ENTRIES else HASH))
         if not row.length_fits(len(raw), width):
             raise Refusal(step, file, f"has {len(raw):,} bytes, which {width} cannot make")
         return raw
 
-    def stale_widths(self, row: Row, index: int) -> list[int]:
+    def stale_widths(self, step: int, row: Row, index: int) -> list[int]:
         """Return the widths of the partial files of a place, smallest first."""
+        file = f"{row.path(index)}.p"
         try:
-            with os.scandir(self.path / f"{row.path(index)}.p") as found:
+            with os.scandir(self.path / file) as found:
                 names = [entry.name for entry in found]
-        except OSError:
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise Refusal(step, file, f"cannot be listed ({error.strerror})") from None
         return sorted(int(name) for name in names if _PARTIAL_WIDTH.fullmatch(name))
 
     def check_files(self, step: int, size: int) -> int:
         """Check that `tile/` holds all that the size demands and nothing else; count the files.
 
-        Stale partial files of the log's own places are no strangers: they are
-        counted here, and their content is checked with that of their place.
+        Partial files of earlier sizes are no strangers: they are counted here,
+        and their content is checked with that of their place.
         """
         rows = rows_of(size)
+        kinds = {row.kind for row in rows}
         try:
-            kinds = {row.kind: row for row in rows}
             if rows or os.path.lexists(self.path / "tile"):
                 for entry in _listed(self.path / "tile"):
                     if entry.name not in kinds or not entry.is_dir(follow_symlinks=False):
@@ -119,33 +121,34 @@ class Folder:
             return sum(self._check_row(step, row) for row in rows)
         except OSError as error:
             file = os.path.relpath(error.filename, self.path) if error.filename else "tile"
-            raise Refusal(step, file, f"cannot be listed ({error.strerror})") from None
+            is_missing = isinstance(error, FileNotFoundError)
+            problem = "is missing" if is_missing else f"cannot be listed ({error.strerror})"
+            raise Refusal(step, file, problem) from None
 
     def _check_row(self, step: int, row: Row) -> int:
-        """Walk one row's folder; memory does not grow with what lies in it."""
-        count = full = 0
-        branches = [(self.path / "tile" / row.kind, 0)]
+        """Walk one row's folder and count its files; what is strange there ends the walk."""
+        full = partial = 0
+        last = row.full if row.width else row.full - 1
+        branches = [(f"tile/{row.kind}", 0)]
         while branches:
             branch, above = branches.pop()
-            for entry in _listed(branch):
-                file = f"{branch.relative_to(self.path).as_posix()}/{entry.name}"
-                number = above * 1_000 + int("0" + "".join(re.findall("[0-9]", entry.name))[:3])
+            for entry in _listed(self.path / branch):
+                file = f"{branch}/{entry.name}"
+                name = _NAME.fullmatch(entry.name)
+                index = above * 1_000 + int(name[2]) if name else -1
+                form = (name[1] or name[3] or "") if name and not (name[1] and name[3]) else "?"
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if _FULL.fullmatch(entry.name) and number < row.full:
+                if form == "" and index < row.full:
                     _check_length(step, row, entry, file, WIDTH)
                     full += 1
-                elif (
-                    is_folder
-                    and _BRANCH.fullmatch(entry.name)
-                    and 0 < number <= _last(row) // 1_000
-                ):
-                    branches.append((branch / entry.name, number))
-                elif is_folder and _PARTIAL.fullmatch(entry.name) and number <= _last(row):
-                    count += self._check_partials(step, row, number, file)
+                elif form == "x" and is_folder and 0 < index <= last // 1_000:
+                    branches.append((file, index))
+                elif form == ".p" and is_folder and index <= last:
+                    partial += self._check_partials(step, row, index, file)
                 else:
                     _refuse_stranger(step, file)
         self._require(step, row, full)
-        return count + full
+        return full + partial
 
     def _check_partials(self, step: int, row: Row, index: int, file: str) -> int:
         count = 0
@@ -169,13 +172,9 @@ class Folder:
                 raise Refusal(step, file, "is missing")
 
 
-def _last(row: Row) -> int:
-    return row.full if row.width else row.full - 1
-
-
 def _listed(path: Path) -> Iterator[os.DirEntry[str]]:
     if path.is_symlink():
-        raise NotADirectoryError(20, "a symbolic link", os.fspath(path))
+        raise NotADirectoryError(errno.ENOTDIR, "a symbolic link", os.fspath(path))
     with os.scandir(path) as found:
         yield from found
 

@@ -74,6 +74,11 @@ def read_checkpoint(raw: bytes, key: Key, origin: str) -> Checkpoint:
     return checkpoint
 
 
+def text_of(raw: bytes) -> str:
+    """Return standard base64, as checkpoints spell hashes."""
+    return base64.b64encode(raw).decode()
+
+
 def _split(raw: bytes) -> tuple[str, list[str]]:
     """Return the signed text and the signature lines."""
     if len(raw) > NOTE_BYTES:
@@ -137,6 +142,6 @@ def _base64(text: str, what: str) -> bytes:
         raw = base64.b64decode(text.encode(), validate=True)
     except ValueError:
         raise ValueError(f"{what} is not base64") from None
-    if base64.b64encode(raw) != text.encode():
+    if text_of(raw) != text:
         raise ValueError(f"{what} is not in canonical base64")
     return raw

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from .steps import STEPS
@@ -27,13 +27,10 @@ class Report:
     as_json: bool
     steps: list[dict[str, str | int]] = field(default_factory=list)
 
-    def start(self) -> None:
-        """Say what is being verified."""
-        if not self.as_json:
-            print(f"verifying {printable(self.folder)}\n")
-
     def step(self, number: int, result: str, found: str) -> None:
         """Say how a step ended."""
+        if not self.as_json and not self.steps:
+            print(f"verifying {printable(self.folder)}\n")
         name = STEPS[number - 1]
         self.steps.append({"step": number, "name": name, "result": result, "found": found})
         if not self.as_json:

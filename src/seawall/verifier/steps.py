@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .content import Contents
-from .folder import ENTRIES, HASH, WIDTH, Folder, rows_of
-from .note import NOTE_BYTES, Checkpoint, Key, read_checkpoint
+from .folder import HASH, WIDTH, Folder, rows_of
+from .note import NOTE_BYTES, Checkpoint, Key, read_checkpoint, text_of
 from .refusal import FETCH_AGAIN, Refusal
 from .tree import Tree
 
@@ -71,13 +71,13 @@ class Request:
 
 def verify(request: Request) -> Iterator[tuple[int, str, str]]:
     """Yield (step, result, what was found) for each step; `Refusal` where the log fails."""
-    key, folder = request.key, Folder(request.folder)
+    folder = Folder(request.folder)
     yield KEY, "ok", _whose_key(request)  # 1
     checkpoint = _open_checkpoint(folder.read(CHECKPOINT, "checkpoint", NOTE_BYTES), request)  # 2
     yield (
         CHECKPOINT,
         "ok",
-        f"{checkpoint.origin}, {checkpoint.size:,} entries, root {checkpoint.root.hex()}",
+        f"{checkpoint.origin}, {checkpoint.size:,} entries, root {text_of(checkpoint.root)}",
     )
     count = folder.check_files(FILES, checkpoint.size)  # 3
     yield FILES, "ok", f"{count:,} tiles and bundles, none missing and none strange"
@@ -138,7 +138,7 @@ class _Pass:
             at = next(i for i in range(width) if leaves[i] != tile[i * HASH : (i + 1) * HASH])
             problem = f"entry {index * WIDTH + at} is not what {tiles.path(index, width)} holds"
             raise Refusal(BUNDLES, bundles.path(index, width), problem)
-        for stale in self._folder.stale_widths(bundles, index):
+        for stale in self._folder.stale_widths(BUNDLES, bundles, index):
             kept = self._folder.read_row(BUNDLES, bundles, index, stale)
             _require_beginning(BUNDLES, bundles.path(index, stale), kept, raw[: ends[stale - 1]])
         self._check_stale_tiles(BUNDLES, 0, index, tile)
@@ -156,7 +156,7 @@ class _Pass:
 
     def _check_stale_tiles(self, step: int, level: int, index: int, tile: bytes) -> None:
         row = self._rows[level + 1]
-        for width in self._folder.stale_widths(row, index):
+        for width in self._folder.stale_widths(step, row, index):
             kept = self._folder.read_row(step, row, index, width)
             _require_beginning(step, row.path(index, width), kept, tile[: width * HASH])
 

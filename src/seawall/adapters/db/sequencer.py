@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,7 +58,7 @@ class _Job:
     future: asyncio.Future[Any]
     abandoned: bool = False
     answer: Any = None
-    error: Error | None = None
+    error: Exception | None = None
 
     def deliver(self) -> None:
         if self.future.done():
@@ -161,11 +162,10 @@ class Sequencer:
             return
         try:
             self._commit(batch)
-        except (sqlcipher.Error, Error) as error:
+        except Exception as error:  # noqa: BLE001  every caller gets it, and the thread must outlive it
             self._recover()
-            known = error if isinstance(error, Error) else translate(error)
             for job in batch:
-                job.error = job.error or known
+                job.error = job.error or _failure(error)
         for loop in {job.loop for job in batch}:
             mine = [job for job in batch if job.loop is loop]
             try:
@@ -192,7 +192,7 @@ class Sequencer:
         if job.key is not None:
             keep_key(run, job.key)
         elif job.origin is not None:
-            if self._head(job.log, run) is None:
+            if job.log not in logs and self._head(job.log, run) is None:
                 logs[job.log] = _Log(job.log, job.origin, Edge(0, ()))
         else:
             log = logs.get(job.log) or self._log(job.log, run)
@@ -257,14 +257,23 @@ class Sequencer:
     def _recover(self) -> None:
         """Forget everything and reopen, so that the next batch starts from what is durable."""
         self._heads.clear()
-        try:
-            if self._connection.in_transaction:
-                self._connection.rollback()
+        # Closing rolls back; it may fail, or have been done by an attempt that could not reopen.
+        with suppress(sqlcipher.Error):
             self._connection.close()
+        # If this fails, the next batch fails in its turn, and tries again to reopen.
+        with suppress(sqlcipher.Error, Error):
             self._connection = self._connect()
-        except (sqlcipher.Error, Error):
-            # The next batch fails in its turn, and tries again to reopen.
-            return
+
+
+def _failure(error: Exception) -> Exception:
+    """Return what one caller of a failed batch is told: an error of its own, or that it is a bug."""
+    if isinstance(error, Error):
+        return type(error)(error.code, error.message, error.help)
+    if isinstance(error, sqlcipher.Error):
+        return translate(error)
+    bug = RuntimeError("a batch of the ledger failed by a mistake of the program")
+    bug.__cause__ = error
+    return bug
 
 
 def _deliver(jobs: list[_Job]) -> None:

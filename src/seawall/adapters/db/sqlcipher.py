@@ -40,6 +40,7 @@ def connect(path: Path, key: bytes, *, max_pages: int | None = None) -> Any:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute("pragma trusted_schema = off")
+        connection.execute("pragma temp_store = memory")
         if max_pages is not None:
             connection.execute(f"pragma max_page_count = {int(max_pages)}")
     return connection

@@ -107,7 +107,14 @@ def _(write: SpendAssertion, run: Any) -> None:
 
 @_apply.register
 def _(write: OpenExchange, run: Any) -> None:
-    run("insert into open_exchanges values (?, ?)", (write.tenant, write.item))
+    try:
+        run("insert into open_exchanges values (?, ?)", (write.tenant, write.item))
+    except sqlcipher.IntegrityError:
+        raise Conflict(
+            "exchange-open",
+            "an exchange of this id awaits its outcome",
+            "send the request again; it gets a new id",
+        ) from None
 
 
 @_apply.register

@@ -7,7 +7,6 @@ It holds nothing of any text, and compiled matchers of few patients.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.phi.dates import find_dates
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
     from seawall.core.phi.gazetteers import Gazetteers
     from seawall.core.phi.known import KnownIdentifiers
 
-_CACHED_MATCHERS: Final = 64
+_CACHED_MATCHERS: Final = 256
 
 
 class Detector:
-    """Finds PHI and clinical content in a text. Safe to share between requests of one thread."""
+    """Finds PHI and clinical content in a text; may be shared between requests and threads."""
 
     def __init__(self, gazetteers: Gazetteers, clinical: ClinicalLexicon) -> None:
         self._lists: Final = gazetteers
@@ -44,9 +43,7 @@ class Detector:
         self._names: Final = NameFinder(gazetteers, clinical)
         self._places: Final = PlaceFinder(gazetteers, clinical)
         # By identity: equality would compare every identifier. The value keeps its key alive.
-        self._matchers: Final[OrderedDict[int, tuple[KnownIdentifiers, KnownMatcher]]] = (
-            OrderedDict()
-        )
+        self._matchers: Final[dict[int, tuple[KnownIdentifiers, KnownMatcher]]] = {}
 
     def find(self, text: str, known: Sequence[KnownIdentifiers] = ()) -> list[Span]:
         """Return the identifiers in a text, in order and without overlap.
@@ -95,14 +92,14 @@ class Detector:
         yield from _outside(self._names.find(shadow), places)
 
     def _matcher(self, known: KnownIdentifiers) -> KnownMatcher:
-        key = id(known)
-        if key in self._matchers:
-            self._matchers.move_to_end(key)
-            return self._matchers[key][1]
+        held = self._matchers.get(id(known))
+        if held is not None:
+            return held[1]
         matcher = KnownMatcher(known, self._names.is_blocked, self._clinical)
-        self._matchers[key] = (known, matcher)
-        if len(self._matchers) > _CACHED_MATCHERS:
-            self._matchers.popitem(last=False)
+        # Single steps only: another thread may be here too, and the worst is a second compile.
+        self._matchers[id(known)] = (known, matcher)
+        for oldest in list(self._matchers)[:-_CACHED_MATCHERS]:
+            self._matchers.pop(oldest, None)
         return matcher
 
 
