@@ -41,10 +41,15 @@ class EventFramer:
         while (line := self._next_line()) is not None:
             if line:
                 self._take(line)
-            elif self._data:
+                continue
+            if self._data:
                 yield b"\n".join(self._data)
-                self._data, self._size = [], 0
-        if len(self._buffer) + self._size > MAX_EVENT_BYTES:
+            self._data, self._size = [], 0
+        self._check_size(len(self._buffer))
+
+    def _check_size(self, more: int) -> None:
+        # Each line counts when it is complete and while it is not, so cutting changes nothing.
+        if self._size + more > MAX_EVENT_BYTES:
             raise Unavailable(
                 "upstream-garbage",
                 "the model's stream holds an event over the size limit",
@@ -73,11 +78,11 @@ class EventFramer:
         return line
 
     def _take(self, line: bytes) -> None:
+        self._size += len(line) + 1
+        self._check_size(0)
         name, _, value = line.partition(b":")
         if name == b"data":
-            value = value.removeprefix(b" ")
-            self._data.append(value)
-            self._size += len(value)
+            self._data.append(value.removeprefix(b" "))
 
 
 def event(data: bytes) -> bytes:

@@ -120,12 +120,12 @@ class AnswerFilter:
         held = self._held
         if most >= len(held):
             return len(held)
-        if len(held) > _HARD_LIMIT:
-            return most
-        cut = max(held.rfind(" ", 0, most), held.rfind("\n", 0, most)) + 1
-        opened = held.rfind("[", 0, cut)
-        if opened >= 0 and "]" not in held[opened:cut]:
-            cut = opened
+        cut = most
+        if len(held) <= _HARD_LIMIT:
+            cut = max(held.rfind(" ", 0, most), held.rfind("\n", 0, most)) + 1
+            opened = held.rfind("[", 0, cut)
+            if opened >= 0 and "]" not in held[opened:cut]:
+                cut = opened
         for start, end in spans:
             if start < cut < end:
                 cut = max(start, 0)

@@ -40,6 +40,7 @@ _ANSWER: Final = frozenset(
 )
 _CHOICE: Final = frozenset({"index", "message", "delta", "finish_reason"})
 _MESSAGE: Final = frozenset({"role", "tool_calls", *_TEXTS})
+_CALL: Final = frozenset({"id", "type", "function"})
 _MAX_HELD: Final = 1 << 20
 
 
@@ -78,12 +79,21 @@ def rewrite_answer(raw: bytes, rewriting: Rewriting) -> bytes:
             if message.get(name) is not None:
                 text = _text(message[name])
                 message[name] = rewriting.whole(text, is_json=rewriting.writes_json)
-        for call in message.get("tool_calls") or ():
-            function = _mapping(_mapping(call).get("function"))
-            function["name"] = restore(_text(function.get("name")), rewriting.placeholders)
-            arguments = _text(function.get("arguments"))
-            function["arguments"] = rewriting.whole(arguments, is_json=True)
+        if message.get("tool_calls") is not None:
+            message["tool_calls"] = [
+                _whole_call(call, rewriting) for call in _list(message["tool_calls"])
+            ]
     return orjson.dumps(answer)
+
+
+def _whole_call(call: Any, rewriting: Rewriting) -> dict[str, Any]:
+    kept = _only(_mapping(call), _CALL)
+    function = _mapping(kept.get("function"))
+    kept["function"] = {
+        "name": restore(_text(function.get("name")), rewriting.placeholders),
+        "arguments": rewriting.whole(_text(function.get("arguments")), is_json=True),
+    }
+    return kept
 
 
 @dataclass(slots=True)
@@ -139,9 +149,7 @@ class StreamRewriter:
             self._done = True
             return
         chunk = _only(_parse(data), _ANSWER)
-        choices = chunk.get("choices")
-        if not isinstance(choices, list):
-            raise _garbage()
+        choices = _list(chunk.get("choices"))
         kept: list[dict[str, Any]] = []
         for choice in choices:
             kept += self._choice(_only(_mapping(choice), _CHOICE), chunk)
@@ -150,7 +158,8 @@ class StreamRewriter:
 
     def finish(self) -> list[bytes]:
         """Return the events that end the stream; `Unavailable` if it was cut before its end."""
-        if not self._done or not all(choice.is_finished for choice in self._choices.values()):
+        choices = self._choices.values()
+        if not (self._done and choices and all(choice.is_finished for choice in choices)):
             raise Unavailable(
                 "upstream-cut",
                 "the model's stream ended before the answer did",
@@ -188,7 +197,7 @@ class StreamRewriter:
         if choice.get("finish_reason") is None:
             return [{**choice, "delta": delta}] if delta else []
         for name in [name for name in _TEXTS if name in state.texts]:
-            delta[name] = delta.get(name, "") + state.texts[name].finish()
+            delta[name] = (delta.get(name) or "") + state.texts[name].finish()
         if state.calls:
             delta["tool_calls"] = self._finish_calls(state)
         state.is_finished = True
@@ -212,13 +221,13 @@ class StreamRewriter:
         return held
 
     def _gather(self, state: _Choice, fragments: Any) -> None:
-        for fragment in fragments or ():
+        for fragment in _list(fragments or []):
             index = _mapping(fragment).get("index")
             if not isinstance(index, int):
                 raise _garbage()
             function = _mapping(fragment.get("function") or {})
             call = state.calls.setdefault(index, _Call({"index": index}))
-            call.head.update({name: fragment[name] for name in ("id", "type") if name in fragment})
+            call.head.update({name: fragment[name] for name in ("id", "type") if fragment.get(name)})
             if function.get("name"):
                 call.head["name"] = _text(function["name"])
             call.arguments.append(_text(function.get("arguments") or ""))
@@ -250,6 +259,12 @@ def _only(fields: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
+        raise _garbage()
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
         raise _garbage()
     return value
 

@@ -117,7 +117,7 @@ def read_request(body: Any) -> ChatRequest:
     if choices is not None and not 1 <= _integer(choices, "n") <= _MAX_CHOICES:
         raise _wrong("n", f"ask for 1 to {_MAX_CHOICES} choices")
     is_stream = body.get("stream")
-    if is_stream not in (None, True, False):
+    if is_stream is not None and not isinstance(is_stream, bool):
         raise _wrong("stream", "send true or false")
     return ChatRequest(
         endpoint=endpoint,
@@ -169,7 +169,8 @@ def _message(message: Any, where: str, renamed: dict[str, str]) -> dict[str, Any
     if not isinstance(message, dict):
         raise _wrong(where, "a message is a JSON object")
     _check_fields(message, MESSAGE_FIELDS, where)
-    if message.get("role") not in _ROLES:
+    role = message.get("role")
+    if not isinstance(role, str) or role not in _ROLES:
         raise _wrong(f"{where}.role", f"use one of {', '.join(sorted(_ROLES))}")
     kept = {
         name: value for name, value in message.items() if MESSAGE_FIELDS[name] is Treatment.WALKED

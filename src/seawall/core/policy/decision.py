@@ -18,7 +18,6 @@ from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.use_case import UseCaseSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
 
     from seawall.core.registers.register import Register
@@ -109,7 +108,7 @@ def decide(question: Question, register: Register) -> Decision:
     4. An agreement is named, stands today, and covers endpoint, features and country.
     """
     trail = _Trail(question, register)
-    refusal = next(_steps(trail), None)
+    refusal = _client(trail) or _use_case(trail) or _endpoint(trail) or _agreement(trail)
     return Decision(
         refusal=refusal,
         reasons=tuple(trail.reasons),
@@ -120,81 +119,74 @@ def decide(question: Question, register: Register) -> Decision:
     )
 
 
-def _steps(trail: _Trail) -> Iterator[Refusal]:
-    yield from _client(trail)
-    yield from _use_case(trail)
-    yield from _endpoint(trail)
-    yield from _agreement(trail)
-
-
-def _client(trail: _Trail) -> Iterator[Refusal]:  # 1
+def _client(trail: _Trail) -> Refusal | None:  # 1
     question = trail.question
     trail.client = trail.register.find(ClientSpec, question.client)
     if trail.client is None:
-        yield Refusal(
+        return Refusal(
             "client-unknown", "the client is not registered", "apply a Client document for it"
         )
-    elif question.use_case not in trail.client.spec.use_cases:
-        yield Refusal(
+    if question.use_case not in trail.client.spec.use_cases:
+        return Refusal(
             "use-case-not-granted",
             "the client may not act under this use case",
             "name one of the client's use cases in Seawall-Use-Case, or have it granted",
         )
     trail.reasons.append("the client may act under the use case")
+    return None
 
 
-def _use_case(trail: _Trail) -> Iterator[Refusal]:  # 2
+def _use_case(trail: _Trail) -> Refusal | None:  # 2
     question = trail.question
     trail.use_case = trail.register.find(UseCaseSpec, question.use_case)
     if trail.use_case is None:
-        yield Refusal(
+        return Refusal(
             "use-case-unknown", "there is no such use case", "apply a UseCase document for it"
         )
-        return
     if question.endpoint not in trail.use_case.spec.endpoints:
-        yield Refusal(
+        return Refusal(
             "endpoint-not-allowed",
             "the use case does not allow this endpoint, or there is none of this name",
             "set `model` to an endpoint that the use case names",
         )
     purpose = trail.use_case.spec.purpose
     trail.reasons.append(f"purpose {purpose.value} under {PARAGRAPHS[purpose]}")
+    return None
 
 
-def _endpoint(trail: _Trail) -> Iterator[Refusal]:  # 3
+def _endpoint(trail: _Trail) -> Refusal | None:  # 3
     question = trail.question
     trail.endpoint = trail.register.find(EndpointSpec, question.endpoint)
     if trail.endpoint is None:
-        yield Refusal(
+        return Refusal(
             "endpoint-unknown", "there is no such endpoint", "apply an Endpoint document for it"
         )
-        return
     missing = question.features - trail.endpoint.spec.features
     if missing:
-        yield Refusal(
+        return Refusal(
             "feature-unsupported",
             f"the endpoint does not offer {', '.join(sorted(missing))}",
             "leave the feature out, or use an endpoint that offers it",
         )
+    return None
 
 
-def _agreement(trail: _Trail) -> Iterator[Refusal]:  # 4
+def _agreement(trail: _Trail) -> Refusal | None:  # 4
     if trail.endpoint is None:
         raise RuntimeError("the endpoint is decided before the agreement")
     endpoint, question = trail.endpoint, trail.question
     name = endpoint.spec.agreement
     trail.agreement = trail.register.find(AgreementSpec, name) if name else None
     if trail.agreement is None:
-        yield Refusal(
+        return Refusal(
             "no-agreement",
             "no business associate agreement covers this endpoint (45 CFR 164.502(e))",
             "use an endpoint under an agreement, or go on without AI",
         )
-        return
     agreement = trail.agreement.spec
     standing = agreement.standing(question.today)
     if standing is not Standing.ACTIVE:
-        yield Refusal(
+        return Refusal(
             f"agreement-{standing.value}",
             f"the business associate agreement of this endpoint is {standing.value}",
             "have the agreement signed, completed or renewed, and apply it; or go on without AI",
@@ -206,9 +198,10 @@ def _agreement(trail: _Trail) -> Iterator[Refusal]:  # 4
         *([] if endpoint.spec.country in covers.countries else ["the endpoint's country"]),
     ]
     if uncovered:
-        yield Refusal(
+        return Refusal(
             "agreement-does-not-cover",
             f"the business associate agreement does not cover {', '.join(uncovered)}",
             "amend the agreement, leave the feature out, or go on without AI",
         )
     trail.reasons.append("an agreement in force covers endpoint, features and country")
+    return None

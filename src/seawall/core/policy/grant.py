@@ -60,7 +60,8 @@ class Grant:
     receipt: Receipt
 
     def __init__(self, receipt: Receipt) -> None:
-        if not isinstance(receipt, Receipt):
+        # Not even a subclass: it could tell other terms than those that the MAC covers.
+        if type(receipt) is not Receipt:
             raise TypeError("a grant is made from a ledger receipt")
         self.receipt = receipt
 
@@ -95,10 +96,11 @@ def check(grant: Grant, context: Context, *, receipt_key: bytes, tenant: str, no
     if context.tenant != tenant:
         raise _refusal("grant-foreign", "this grant does not concern this tenant")
     # 4
-    if context.kind not in granted["kinds"] or context.subject not in granted["subjects"]:
+    kinds, subjects = granted.get("kinds", ()), granted.get("subjects", ())
+    if context.kind not in kinds or context.subject not in subjects:
         raise _refusal("grant-exceeded", f"this grant does not cover this {context.kind}")
     # 5
-    if now_ms >= granted["until"]:
+    if now_ms >= granted.get("until", 0):
         raise _refusal("grant-expired", "this grant has expired")
 
 

@@ -22,7 +22,7 @@ class EndpointSpec(Spec):
     """The content of an Endpoint document."""
 
     dialect: Literal["openai"]
-    url: Annotated[str, StringConstraints(pattern=r"^https://[^\s@?#]+$", max_length=500)]
+    url: Annotated[str, StringConstraints(pattern=r"^https://[^\s@?#/][^\s@?#]*$", max_length=500)]
     """The base URL; https only (45 CFR 164.312(e)(1)), without credentials, query or fragment."""
     model: Words
     """The name under which the upstream knows the model."""

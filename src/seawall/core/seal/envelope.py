@@ -28,7 +28,10 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 
 _MAGIC: Final = b"SWS1"
-_HEADER_FIELDS: Final = frozenset({"tenant", "kind", "subject", "item", "key", "version"})
+_HEADER_FIELDS: Final = {
+    **dict.fromkeys(("tenant", "kind", "subject", "item", "key"), str),
+    "version": int,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,15 @@ class Sealed:
     def __init__(self, raw: bytes) -> None:
         """Read an envelope; raise `Tampered` if it is not one."""
         header, _ = _split(raw)
-        self._raw = raw
-        self.context = Context(header["tenant"], header["kind"], header["subject"], header["item"])
-        self.key_id = header["key"]
-        self.key_version = header["version"]
+        context = Context(header["tenant"], header["kind"], header["subject"], header["item"])
+        object.__setattr__(self, "_raw", raw)
+        object.__setattr__(self, "context", context)
+        object.__setattr__(self, "key_id", header["key"])
+        object.__setattr__(self, "key_version", header["version"])
+
+    def __setattr__(self, _name: str, _value: object) -> NoReturn:
+        """Refuse to change: a grant is checked against the ciphertext's own context."""
+        raise AttributeError("a sealed value does not change")
 
     def __bytes__(self) -> bytes:
         return self._raw
@@ -126,7 +134,7 @@ def _split(raw: bytes) -> tuple[dict[str, Any], int]:
     header: dict[str, Any] = {}
     if raw[:4] == _MAGIC and len(raw) >= start + NONCE_BYTES + 16:
         header = decode(raw[6:start])
-    if header.keys() != _HEADER_FIELDS:
+    if {name: type(value) for name, value in header.items()} != _HEADER_FIELDS:
         raise Tampered(
             "sealed-malformed",
             "a sealed value does not have the form of an envelope",
