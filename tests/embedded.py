@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlcipher3.dbapi2 as sqlcipher
-from fakes import PUBLIC_KEY, RECEIPT_KEY, SIGNING_KEY
 from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
+from fakes import PUBLIC_KEY, RECEIPT_KEY, SIGNING_KEY
 from seawall.adapters.db.sequencer import Sequencer, Signer
 from seawall.adapters.db.sqlcipher import connect, prepare_schema
 from seawall.adapters.db.store import EmbeddedKeys, EmbeddedStore

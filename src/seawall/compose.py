@@ -38,6 +38,7 @@ from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.read_ledger import ReadLedger
 from seawall.app.recall import Recall
+from seawall.core.errors import Unavailable
 from seawall.http.application import application
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
@@ -279,6 +280,15 @@ class Writer:
 def log_to(stream: TextIO, level: str) -> None:
     """Send this process's log lines to `stream`, through the allow-list."""
     configure(stream, level)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether nothing listens on this address yet."""
+    try:
+        listen(host, port).close()
+    except Unavailable:
+        return False
+    return True
 
 
 def random_bytes(count: int) -> bytes:

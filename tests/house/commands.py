@@ -8,12 +8,14 @@ section. An argument is named in capitals, as the help prints it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import typer
+from typer.main import get_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import typer
 
 _HEADING = re.compile(r"^#+ +`?(seawall[a-z-]*(?: [a-z][a-z-]*)*)[^\n]*$", re.MULTILINE)
 _ANY_HEADING = re.compile(r"^#+ ", re.MULTILINE)
@@ -22,7 +24,7 @@ _ANY_HEADING = re.compile(r"^#+ ", re.MULTILINE)
 def commands(app: typer.Typer, program: str = "seawall") -> dict[str, set[str]]:
     """Return every command ("seawall ledger verify") with its options and arguments."""
     found: dict[str, set[str]] = {}
-    waiting = [(program, typer.main.get_command(app))]
+    waiting = [(program, get_command(app))]
     while waiting:
         name, command = waiting.pop()
         nested = getattr(command, "commands", None)
@@ -33,11 +35,16 @@ def commands(app: typer.Typer, program: str = "seawall") -> dict[str, set[str]]:
     return found
 
 
-def _spelling(parameter: typer.core.TyperOption | typer.core.TyperArgument | object) -> str:
+def _spelling(parameter: Any) -> str:
     """Return `--json` for an option, `FILE` for an argument."""
-    if getattr(parameter, "param_type_name", "") == "argument":
-        return str(getattr(parameter, "metavar", None) or parameter.name).upper()  # type: ignore[union-attr]
-    return max(getattr(parameter, "opts", [""]), key=len)
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name).upper()
+    return str(max(parameter.opts, key=len))
+
+
+def options_in_help(text: str) -> set[str]:
+    """Return the long options that a printed help names."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--help"}
 
 
 def sections(page: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ import orjson
 from seawall.cli.documents import read_documents
 from seawall.cli.install import register_operator
 from seawall.cli.running import announce, withdraw, write_client_key
-from seawall.compose import RING, Installation
+from seawall.compose import RING, Installation, is_free
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.errors import Unavailable
 from seawall.core.policy.principal import Principal
@@ -36,8 +36,6 @@ CLIENT: Final = "demo-app"
 _SANDBOX_KEY: Final = "SEAWALL_SANDBOX_KEY"
 _KEY_PASSWORD: Final = "SEAWALL_SANDBOX_KEY_PASSWORD"  # noqa: S105  a variable's name
 _START_SECONDS: Final = 20.0
-
-Say = "Callable[[str], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +129,9 @@ def _installation(
     data_dir: Path | None, port: int | None, say: Callable[[str], None]
 ) -> Installation:
     settings = read_settings(data_dir, environment(), port=port)
+    if port is None and not is_free(settings.host, settings.port):
+        say(f"port {settings.port} is in use: choosing a free one")
+        settings = replace(settings, port=0)
     folder = settings.data_dir
     if not (folder / RING).exists():
         say(f"making the data folder {folder}: key ring, SQLCipher database, certificate")

@@ -266,7 +266,7 @@ class Sequencer:
 
 
 def _failure(error: Exception) -> Exception:
-    """Return what one caller of a failed batch is told: an error of its own, or that it is a bug."""
+    """Return what a caller of a failed batch is told: an error of its own, or that it is a bug."""
     if isinstance(error, Error):
         return type(error)(error.code, error.message, error.help)
     if isinstance(error, sqlcipher.Error):

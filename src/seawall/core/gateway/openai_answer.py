@@ -227,7 +227,9 @@ class StreamRewriter:
                 raise _garbage()
             function = _mapping(fragment.get("function") or {})
             call = state.calls.setdefault(index, _Call({"index": index}))
-            call.head.update({name: fragment[name] for name in ("id", "type") if fragment.get(name)})
+            call.head.update(
+                {name: fragment[name] for name in ("id", "type") if fragment.get(name)}
+            )
             if function.get("name"):
                 call.head["name"] = _text(function["name"])
             call.arguments.append(_text(function.get("arguments") or ""))

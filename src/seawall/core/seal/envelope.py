@@ -55,6 +55,7 @@ class Sealed:
     context: Context
     key_id: str
     key_version: int
+    _raw: bytes
 
     def __init__(self, raw: bytes) -> None:
         """Read an envelope; raise `Tampered` if it is not one."""

@@ -1,0 +1,124 @@
+"""Every implementation of a port, so that each suite here runs against all of them.
+
+A new adapter joins by one more entry in the list of its port.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from embedded import ORIGIN, opened
+from fakes import (
+    RECEIPT_KEY,
+    FakeClock,
+    FakeRandom,
+    MemoryKeyRing,
+    MemoryKeys,
+    MemoryLedger,
+    MemoryStore,
+)
+from seawall.adapters.keys.file import FileKeyRing
+from seawall.adapters.keys.ring_file import RingFile
+from seawall.adapters.tokens import SignedTokens
+from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Books:
+    """A ledger with the log `clinic`, and the store that reads what it records."""
+
+    ledger: Ledger
+    store: Store
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A key ring with the tenant `clinic`, and the clock by which its grants expire."""
+
+    keys: KeyRing
+    clock: FakeClock
+
+
+@asynccontextmanager
+async def memory_books(_folder: Path) -> AsyncIterator[Books]:
+    """Yield the fakes."""
+    ledger = MemoryLedger()
+    yield Books(ledger, MemoryStore(ledger))
+
+
+@asynccontextmanager
+async def embedded_books(folder: Path) -> AsyncIterator[Books]:
+    """Yield the SQLCipher database."""
+    async with opened(folder) as database:
+        yield Books(database.ledger, database.store)
+
+
+@asynccontextmanager
+async def memory_wrapped_keys(_folder: Path) -> AsyncIterator[WrappedKeys]:
+    """Yield the fake."""
+    yield MemoryKeys()
+
+
+@asynccontextmanager
+async def embedded_wrapped_keys(folder: Path) -> AsyncIterator[WrappedKeys]:
+    """Yield the SQLCipher database's."""
+    async with opened(folder) as database:
+        yield database.keys
+
+
+def memory_ring(_folder: Path, clock: FakeClock) -> KeyRing:
+    """Return the fake."""
+    return MemoryKeyRing(clock, FakeRandom())
+
+
+def file_ring(folder: Path, clock: FakeClock) -> KeyRing:
+    """Return the key ring over a ring file."""
+    random = FakeRandom()
+    return FileKeyRing(
+        ring=RingFile.create(folder / "ring.json", b"passphrase", random),
+        keys=MemoryKeys(),
+        receipt_key=RECEIPT_KEY,
+        clock=clock,
+        random=random,
+    )
+
+
+@pytest.fixture(params=[memory_books, embedded_books])
+async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Books]:
+    """Yield each pair of Ledger and Store, with the log `clinic` open."""
+    async with request.param(tmp_path) as made:
+        await made.ledger.open_log("clinic", ORIGIN)
+        yield made
+
+
+@pytest.fixture(params=[memory_wrapped_keys, embedded_wrapped_keys])
+async def wrapped_keys(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[WrappedKeys]:
+    """Yield each WrappedKeys, empty."""
+    async with request.param(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=[memory_ring, file_ring])
+def ring(request: pytest.FixtureRequest, tmp_path: Path) -> Ring:
+    """Return each KeyRing with the tenant `clinic`."""
+    clock = FakeClock()
+    keys: KeyRing = request.param(tmp_path, clock)
+    keys.prepare("clinic")
+    return Ring(keys, clock)
+
+
+@pytest.fixture(params=[SignedTokens])
+def tokens(request: pytest.FixtureRequest) -> Tokens:
+    """Return each Tokens under the seed of 32 bytes `01`."""
+    made: Tokens = request.param(b"\x01" * 32, FakeClock())
+    return made
