@@ -5,23 +5,24 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 LOCK := .venv/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	--no-header --annotation-style=line
+	--no-header --annotation-style=line $(UPGRADE)
 
 .DEFAULT_GOAL := help
 # One environment, one installation into it at a time: `make -j` works, in order.
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench lock clean python dev
+.PHONY: help setup demo test check bench reference lock clean python dev
 
 help:
 	@echo "Seawall: make TARGET [PYTHON=python3.12]"
 	@echo
-	@echo "  setup   make .venv with what development needs; every other target does this by itself"
-	@echo "  demo    set up, show five exchanges with sample patients, and keep serving (Ctrl-C ends)"
-	@echo "  test    set up, and run every test; warnings are errors"
-	@echo "  check   style, types, documentation and the rules of the house"
-	@echo "  bench   measure speed on this machine and print the table"
-	@echo "  lock    pin dependencies by hash into requirements/ (UPGRADE=--upgrade takes newer ones)"
-	@echo "  clean   remove .venv and caches; a demo's data folder stays"
+	@echo "  setup      make .venv with what development needs; every other target does this by itself"
+	@echo "  demo       set up, show five exchanges with sample patients, and keep serving (Ctrl-C ends)"
+	@echo "  test       set up, and run every test; warnings are errors"
+	@echo "  check      style, types, documentation and the rules of the house"
+	@echo "  bench      measure speed on this machine and print the table"
+	@echo "  reference  write the reference pages that the code determines"
+	@echo "  lock       pin dependencies by hash into requirements/ (UPGRADE=--upgrade takes newer ones)"
+	@echo "  clean      remove .venv and caches; a demo's data folder stays"
 
 setup: dev
 	@echo "==> Ready: make demo, make test, make check"
@@ -51,18 +52,22 @@ bench: dev
 	@echo "==> Measuring on this machine (python -m benchmarks)"
 	@$(RUN) -m benchmarks
 
+reference: dev
+	@echo "==> Writing docs/reference/ from the code"
+	@$(RUN) scripts/reference.py
+
 lock: dev
 	@echo "==> Pinning requirements/dev.txt"
-	@$(LOCK) $(UPGRADE) --extra demo --extra dev -o requirements/dev.txt pyproject.toml
-	@echo "==> Pinning requirements/demo.txt, from the versions of dev.txt"
-	@$(LOCK) --extra demo -c requirements/dev.txt -o requirements/demo.txt pyproject.toml
-	@echo "==> Pinning requirements/runtime.txt, from the versions of dev.txt"
-	@$(LOCK) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	@$(LOCK) --extra demo --extra dev -o requirements/dev.txt pyproject.toml
+	@echo "==> Pinning requirements/demo.txt"
+	@$(LOCK) --extra demo -o requirements/demo.txt pyproject.toml
+	@echo "==> Pinning requirements/runtime.txt"
+	@$(LOCK) -o requirements/runtime.txt pyproject.toml
 
 clean:
 	@echo "==> Removing .venv, caches and builds (seawall-demo, if there is one, stays)"
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov build dist
-	@find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dev: python
 	@$(PYTHON) scripts/environment.py dev

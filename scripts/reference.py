@@ -8,23 +8,28 @@ Each page is a function that returns text; tests/test_house.py runs the check.
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 
 from seawall.cli import app
+from seawall.core import errors
 from seawall.core.gateway.exchange import TRANSITIONS
 from seawall.core.gateway.openai_chat import MESSAGE_FIELDS, REQUEST_FIELDS, Treatment
 from seawall.core.phi.identifiers import PARAGRAPHS
-from seawall.core.registers.agreement import OPTIONAL_TERMS, REQUIRED_TERMS
+from seawall.core.registers.agreement import OPTIONAL_TERMS, REQUIRED_TERMS, Standing
 from seawall.core.registers.register import KINDS
+from seawall.http.errors import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+SOURCE: Final = ROOT / "src" / "seawall"
 _NOTE: Final = "<!-- Written by scripts/reference.py; `make reference` writes it again. -->\n"
 
 _ERRORS: Final = """\
@@ -44,6 +49,41 @@ _TABLE_LAW: Final = """\
 An event that is not in the table raises an error and changes nothing: there is no path from
 RECEIVED to SENT that does not pass RECORDED.
 """
+
+_CODES: Final = """\
+For whoever meets an error of Seawall's: each code, what it says, and what to do next.
+
+Programs match on the code; the words may change. `{name}` stands for something that the
+message names: a field, a setting, a kind of document; never a value that could be PHI. Over
+HTTP an error has the shape that [the HTTP page](http.md#errors) shows, with the status of
+this table, where a request can meet it; `-` means that only the command line raises it. At
+the terminal every error ends with exit status 1. An error in which an exchange ended is in
+the ledger under its code ([ledger entries](ledger-entries.md)). `seawall-verify` has no codes:
+it names the numbered step that refuses ([How to verify a ledger](../how-to/verify-a-ledger.md)).
+"""
+_ALARMED: Final = """\
+An alarm is a line of the server's log with `"event": "alarm"`, its code, the tenant and the
+entry (-1: none). Someone must look. Every code under Tampered that an exchange meets is an
+alarm too.
+"""
+_ALARMS: Final = {
+    "outcome-unknown": "The server ended before this exchange did: what left may have arrived.",
+    "outcome-unrecorded": "An exchange ended, and its outcome could not be recorded.",
+    "refusal-unrecorded": "A request was refused, and the refusal could not be recorded.",
+}
+_FAMILY: Final[dict[str, type[errors.Error]]] = {
+    "Invalid": errors.Invalid,
+    "Refused": errors.Refused,
+    "Refusal": errors.Refused,
+    "Missing": errors.Missing,
+    "Conflict": errors.Conflict,
+    "Unavailable": errors.Unavailable,
+    "Tampered": errors.Tampered,
+    "Error": errors.Error,
+}
+"""What makes an error, by the name that the code calls; a policy's Refusal is raised as Refused."""
+_TERMINAL: Final = ("cli", "demo", "config.py")
+_STANDINGS: Final = [each.value for each in Standing if each is not Standing.ACTIVE]
 
 
 def command_line() -> str:
@@ -71,6 +111,8 @@ def command_line() -> str:
                 ("`DIR`", "A tlog-tiles folder, ours or another's."),
                 ("`--vkey`", "The log's verifier key, or a file that holds it; else `DIR/vkey`."),
                 ("`--checkpoint`", "An older checkpoint of the log: proves that nothing changed."),
+                ("`--origin`", "The log's origin, where that is not the name of its key."),
+                ("`--entries`", "In step 8 read every entry of a long log too."),
                 ("`--json`", "Print the steps as JSON."),
             ],
         )
@@ -149,11 +191,35 @@ def exchange_states() -> str:
     return "\n".join(lines)
 
 
+def error_codes() -> str:
+    """Return the page of every code that the program can raise, found in its source."""
+    rows: dict[type[errors.Error], dict[str, list[_Raised]]] = {}
+    alarms: set[str] = set()
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE).as_posix()
+        if name.startswith("verifier/"):  # stand-alone: it has steps, and no codes
+            continue
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        alarms.update(_alarms(module))
+        for raised in _raised(module, name):
+            rows.setdefault(raised.family, {}).setdefault(raised.code, []).append(raised)
+    parts = ["# Error codes\n", _CODES]
+    columns = ("code", "HTTP", "what it says", "what to do")
+    for family in dict.fromkeys(_FAMILY.values()):
+        parts.append(f"## {family.__name__}\n")
+        parts.append(f"{(family.__doc__ or '').splitlines()[0]}\n")
+        parts.append(_table(columns, map(_code_row, sorted(rows.get(family, {}).items()))))
+    parts += ["## Alarms\n", _ALARMED]
+    parts.append(_table(("code", "meaning"), ((f"`{c}`", _ALARMS[c]) for c in sorted(alarms))))
+    return "\n".join(parts)
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/command-line.md": command_line,
     "docs/reference/gateway-fields.md": gateway_fields,
     "docs/reference/documents.md": documents,
     "docs/reference/exchange-states.md": exchange_states,
+    "docs/reference/error-codes.md": error_codes,
 }
 
 
@@ -219,6 +285,119 @@ def _form(field: dict[str, Any], root: dict[str, Any]) -> str:
         return "list of " + _form(_resolved(field["items"], root), root)
     form = {"date": "date"}.get(field.get("format", ""), str(field.get("type", "any")))
     return f"{form} `{field['pattern']}`".replace("|", "\\|") if "pattern" in field else form
+
+
+class _Raised(NamedTuple):
+    """One way in which a code is raised."""
+
+    family: type[errors.Error]
+    code: str
+    message: str
+    help: str
+    is_terminal: bool
+
+
+def _raised(module: ast.Module, name: str) -> Iterator[_Raised]:
+    """Yield every error that a module makes; one that only passes another on is not made here."""
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+    within = _functions(module)
+    for call in calls:
+        family = _FAMILY.get(_called(call))
+        if family is None or not call.args or isinstance(call.args[0], ast.Attribute | ast.Call):
+            continue
+        function = within.get(call)
+        for known in _bindings(call, function, calls):
+            code, message, help_text = (
+                *(_text(argument, known) for argument in call.args[:3]),
+                *("",) * (3 - len(call.args[:3])),
+            )
+            for standing in _STANDINGS if "{standing}" in code else [""]:
+                filled = [part.replace("{standing}", standing) for part in (code, message)]
+                if not re.fullmatch(r"[a-z]+(-[a-z]+)*", filled[0]):
+                    raise RuntimeError(f"{name}:{call.lineno}: this code cannot be read")
+                yield _Raised(family, filled[0], filled[1], help_text, name.startswith(_TERMINAL))
+
+
+def _functions(module: ast.Module) -> dict[ast.AST, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the innermost function around each node."""
+    return {
+        node: function
+        for function in ast.walk(module)  # outer functions come before inner ones
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+
+
+def _bindings(
+    call: ast.Call,
+    function: ast.FunctionDef | ast.AsyncFunctionDef | None,
+    calls: Iterable[ast.Call],
+) -> list[dict[str, ast.expr]]:
+    """Return what the callers of a function that makes an error hand in for it."""
+    parameters = [parameter.arg for parameter in function.args.args] if function else []
+    used = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
+    if function is None or not used.intersection(parameters):
+        return [{}]
+    found = [one for one in calls if _called(one) == function.name]
+    return [dict(zip(parameters, one.args, strict=False)) for one in found]
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _text(node: ast.expr, known: dict[str, ast.expr]) -> str:
+    """Return a text as it will read, with what is filled in later in braces."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(_text(value, {}) for value in values)
+        case ast.IfExp(body=body, orelse=other):
+            return f"{_text(body, known)}, or: {_text(other, known)}"
+        case ast.Name(id=name) if name in known:
+            return _text(known[name], {})
+        case ast.FormattedValue(value=value):
+            return f"{{{_name(value)}}}"
+        case _:
+            return "{…}"
+
+
+def _name(node: ast.expr) -> str:
+    """Return a word for what is filled in later."""
+    match node:
+        case ast.Name(id=name):
+            return name.strip("_").lower().replace("_", " ")
+        case ast.Attribute(attr="kind"):
+            return "kind"
+        case ast.Attribute(value=inner) | ast.BoolOp(values=[inner, *_]) | ast.IfExp(body=inner):
+            return _name(inner)
+        case _:
+            return "…"
+
+
+def _alarms(module: ast.Module) -> Iterator[str]:
+    """Yield the codes under which a module raises alarms of its own."""
+    for node in ast.walk(module):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="alarm"), args=[ast.Constant(value=str(code)), *_]
+            ):
+                yield code
+
+
+def _code_row(item: tuple[str, list[_Raised]]) -> Sequence[str]:
+    code, ways = item
+    family = ways[0].family
+    reached = any(not way.is_terminal for way in ways)
+    http = str(status(family(code, ""))) if reached else "-"
+    messages = dict.fromkeys(way.message for way in ways)
+    helps = dict.fromkeys(way.help for way in ways if way.help)
+    return (
+        f"`{code}`",
+        http,
+        *("<br>".join(texts).replace("|", "\\|") for texts in (messages, helps)),
+    )
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -21,6 +21,7 @@ import time
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,8 +114,12 @@ def send(
 
 def connect(port: int, authority: Path) -> http.client.HTTPSConnection:
     """Open a connection that verifies the certificate."""
-    context = ssl.create_default_context(cafile=str(authority))
-    return http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=PATIENCE)
+    return http.client.HTTPSConnection("127.0.0.1", port, context=_tls(authority), timeout=PATIENCE)
+
+
+@cache
+def _tls(authority: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority))
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,10 @@ class Server:
     ) -> Reply:
         """Send one request."""
         return send(self.port, self.clinic.authority, method, path, body, headers)
+
+    def connect(self) -> http.client.HTTPSConnection:
+        """Open a connection, to read an answer piece by piece."""
+        return connect(self.port, self.clinic.authority)
 
     def token(self, client: str = "app") -> str:
         """Return a client's token, fetched once."""
@@ -416,11 +425,15 @@ def served_here(
 
     async def serve() -> None:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(stopping.set)
+
         async with (
             clinic.installation.write(detector=detector, models=models) as writer,
             writer.serve() as (url, _),
         ):
-            begun.set_result((url, writer, lambda: loop.call_soon_threadsafe(stopping.set) and None))
+            begun.set_result((url, writer, stop))
             await stopping.wait()
 
     def run() -> None:
@@ -489,10 +502,12 @@ def server(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def serve_here(
     clinic: Clinic, detector: Detector, tmp_path: Path
 ) -> Callable[..., Any]:
-    """Return a function that serves a fresh copy of the clinic on a thread: see `served_here`."""
+    """Return a function that serves a fresh copy of the clinic, or `of` a copy, on a thread."""
 
-    def serve(models: UpstreamClient | None = None, **settings: Any) -> Any:
+    def serve(
+        models: UpstreamClient | None = None, of: Clinic | None = None, **settings: Any
+    ) -> Any:
         folder = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
-        return served_here(clinic.copy(folder, **settings), detector, models)
+        return served_here(of or clinic.copy(folder, **settings), detector, models)
 
     return serve

@@ -6,13 +6,19 @@ made-up offence that it must see.
 
 from __future__ import annotations
 
-from typing import Annotated
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import pytest
 import typer
 
 from house import commands, imports, purity, shape, texts
 from house.sources import ROOT, Module, modules, tracked_texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCE = modules("src")
 TESTS = modules("tests")
@@ -159,7 +165,7 @@ def test_a_long_function_is_seen() -> None:
     kept = 'def kept():\n    """One."""\n    # two\n' + "    x = 1\n" * 59
     broken = "def broken():\n" + "    x = 1\n" * 60
 
-    assert [f"made-up.py:{63} broken: 61 lines of code"] == shape.long_functions(
+    assert ["made-up.py:63 broken: 61 lines of code"] == shape.long_functions(
         ours(app=kept + broken)
     )
 
@@ -206,28 +212,19 @@ def test_a_false_citation_is_seen() -> None:
     assert ["docs/a.md: 164.312(z)"] == texts.false_citations(made_up)
 
 
-def test_every_command_and_option_is_documented() -> None:
-    """The reference page names each command, option and argument, and no other."""
-    from seawall.cli import app  # noqa: PLC0415  so that only this test fails when the edge cannot be imported
-
-    page = PAGE.read_text("utf-8")
-    known = commands.commands(app)
-
-    assert known
-    assert [] == commands.undocumented(known, page)
-    assert [] == commands.invented(known, page)
-
-
-def test_the_verifier_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    """The reference page names each option of the auditor's program, and no other."""
+def test_every_command_and_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """The reference page names each command, option and argument of both programs, no other."""
+    from seawall.cli import app  # noqa: PLC0415  only this test fails if the edge does not import
     from seawall.verifier.__main__ import main  # noqa: PLC0415  as above
 
     main(["--help"])
-    known = {"seawall-verify": commands.options_in_help(capsys.readouterr().out)}
+    verifier = {"seawall-verify": commands.options_in_help(capsys.readouterr().out)}
+    known = commands.commands(app) | verifier
     page = PAGE.read_text("utf-8")
 
     assert {"--vkey", "--checkpoint"} <= known["seawall-verify"]
     assert [] == commands.undocumented(known, page)
+    assert [] == commands.invented(known, page)
 
 
 def made_up_app() -> typer.Typer:
@@ -274,6 +271,32 @@ def test_an_invented_command_or_option_is_seen() -> None:
     assert ["seawall stop", "seawall go --fast"] == commands.invented(
         commands.commands(made_up_app()), page
     )
+
+
+def check_reference(root: Path) -> subprocess.CompletedProcess[str]:
+    """Ask the script that writes the reference pages whether a folder's pages are fresh."""
+    command = [sys.executable, str(root / "scripts" / "reference.py"), "--check"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own script
+
+
+def test_reference_pages_are_what_the_code_says() -> None:
+    """The pages under docs/reference that the code determines are fresh."""
+    checked = check_reference(ROOT)
+
+    assert ("", "", 0) == (checked.stdout, checked.stderr, checked.returncode)
+
+
+def test_a_stale_reference_page_is_seen(tmp_path: Path) -> None:
+    """A page that somebody changed by hand is named."""
+    for folder in ("scripts", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    page = tmp_path / PAGE.relative_to(ROOT)
+    page.write_text(page.read_text("utf-8") + "more\n", "utf-8")
+
+    checked = check_reference(tmp_path)
+
+    assert f"docs/reference/{PAGE.name} is not what the code says" in checked.stdout
+    assert 1 == checked.returncode
 
 
 def test_no_text_names_an_index_or_one_machine() -> None:

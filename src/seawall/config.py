@@ -7,6 +7,7 @@ nothing. An unsafe combination refuses to start.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEMO_FOLDER: Final = Path("seawall-demo")
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -48,6 +50,8 @@ class Settings:
             raise _wrong("ledger_seconds", "use more than 0 and at most 60 seconds")
         if self.database_pages < 0:
             raise _wrong("database_pages", "use 0, or the most pages that the database may have")
+        if not _HOST_NAME.fullmatch(self.name):
+            raise _wrong("name", "use a host name, such as seawall.example.org")
         try:
             ip_address(self.host)
         except ValueError:
@@ -124,7 +128,8 @@ def _file(path: Path, kinds: Mapping[str, str]) -> dict[str, Any]:
         raise _wrong("seawall.toml", "write a TOML file that can be read") from None
     for name, value in parsed.items():
         expected = kinds.get(name)
-        if expected is None or type(value).__name__ not in (expected, "int"):
+        fitting = ("float", "int") if expected == "float" else (expected,)
+        if type(value).__name__ not in fitting:
             raise _wrong(f"seawall.toml: {name}", "see docs/reference/configuration.md")
     return parsed
 

@@ -24,11 +24,12 @@ from fakes import (
 from seawall.adapters.keys.file import FileKeyRing
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.tokens import SignedTokens
-from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
 
 
 @dataclass(frozen=True)

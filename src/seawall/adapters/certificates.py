@@ -60,7 +60,14 @@ def ensure_certificate(folder: Path, name: str, password: str, clock: Clock) -> 
 
 
 def _expires_soon(path: Path, clock: Clock) -> bool:
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise Unavailable(
+            "certificate-unreadable",
+            "the server's certificate cannot be read",
+            "restore the folder tls, or remove it: a new authority is made, which clients must get",
+        ) from None
     return certificate.not_valid_after_utc - clock.now() < dt.timedelta(days=1)
 
 

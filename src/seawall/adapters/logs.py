@@ -83,4 +83,6 @@ class LogNotifier:
 
     def alarm(self, code: str, tenant: str, entry: int | None) -> None:
         """Raise an alarm by a code, whose log, and an entry's index; never fails."""
-        structlog.get_logger().error("alarm", code=code, tenant=tenant, entry=entry or -1)
+        structlog.get_logger().error(
+            "alarm", code=code, tenant=tenant, entry=-1 if entry is None else entry
+        )

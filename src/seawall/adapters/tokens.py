@@ -45,17 +45,24 @@ class SignedTokens:
 
     def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a token of ours whose signature holds; `Refused` otherwise."""
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         now = self._clock.monotonic()
         held = self._verified.get(digest, now)
         if held is None:
             held = _verified(token, self._key, "token-foreign", "token")
             self._verified.put(digest, held, now)
-        return held
+        return dict(held)
 
     def assertion(self, assertion: str, public_key: Mapping[str, str]) -> dict[str, Any]:
         """Return the claims of a client's assertion whose signature holds; `Refused` otherwise."""
-        key = OKPKey.import_key(dict(public_key))
+        try:
+            key = OKPKey.import_key(dict(public_key))
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise Refused(
+                "assertion-refused",
+                "the client's registered key is not an Ed25519 public key",
+                "apply the Client again with the public key that `seawall client-key` printed",
+            ) from None
         return _verified(assertion, key, "assertion-refused", "assertion")
 
     def issuer(self, assertion: str) -> str:

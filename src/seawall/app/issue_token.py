@@ -64,7 +64,11 @@ class IssueToken:
         if client is None:
             raise _refusal()
         key = client.spec.public_key.model_dump()
-        claims = self._tokens.assertion(assertion, key)
+        try:
+            claims = self._tokens.assertion(assertion, key)
+        except Refused:
+            # In the same words as for an unknown client, so that nobody learns which exist.
+            raise _refusal() from None
         until = self._check(claims, f"{tenant}/{name}")
         principal = Principal("client", name, tenant)
         now = self._clock.now_ms() // 1000

@@ -74,13 +74,13 @@ def _verify(arguments: argparse.Namespace, report: Report) -> Refusal | None:
             origin=key.name if arguments.origin is None else arguments.origin,
             older=older,
             every_entry=arguments.entries,
-            progress=_progress(),
+            progress=_progress(time.monotonic),
         )
         for step, result, found in verify(request):
             report.step(step, result, found)
     except Refusal as raised:
         refusal = raised
-    report.finish(refusal)
+    report.finish(refusal, key_is_from_folder=given is None)
     return refusal
 
 
@@ -161,14 +161,14 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _progress() -> Callable[[int, int], None]:
+def _progress(clock: Callable[[], float]) -> Callable[[int, int], None]:
     """Return a teller that says on standard error, every few seconds, how far a log is."""
-    said_at = time.monotonic()
+    said_at = clock()
 
     def tell(done: int, size: int) -> None:
         nonlocal said_at
-        if time.monotonic() - said_at >= _PROGRESS_SECONDS:
-            said_at = time.monotonic()
+        if clock() - said_at >= _PROGRESS_SECONDS:
+            said_at = clock()
             print(f"     {done:,} of {size:,} entries", file=sys.stderr, flush=True)
 
     return tell

@@ -10,8 +10,8 @@ FETCH_AGAIN: Final = (
 )
 
 
-class Refusal(Exception):  # noqa: N818  a refusal is the verdict, not a fault of the program
-    """The log fails a step."""
+class Refusal(Exception):
+    """The log fails a step: a verdict, not a fault of the program."""
 
     def __init__(self, step: int, file: str, problem: str, advice: str = FETCH_AGAIN) -> None:
         super().__init__(step, file, problem, advice)

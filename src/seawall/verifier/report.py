@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .refusal import Refusal
 
 _INDENT: Final = " " * 34
+_LONGEST: Final = 600
+"""No sentence of ours is longer; a hostile name may be, and is cut."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Report:
             line = f"{number:3}  {name:<17} {result:<10} {printable(found)}"
             print(textwrap.fill(line, 96, subsequent_indent=_INDENT), flush=True)
 
-    def finish(self, refusal: Refusal | None) -> None:
+    def finish(self, refusal: Refusal | None, *, key_is_from_folder: bool) -> None:
         """Say the verdict; steps that a refusal kept from ending are named as such."""
         done = {step["step"] for step in self.steps}
         for number in range(1, len(STEPS) + 1):
@@ -46,10 +48,15 @@ class Report:
             elif number not in done:
                 self.step(number, "not ended", "")
         if self.as_json:
-            print(json.dumps(self._json(refusal), indent=2))
+            verdict = self._json(refusal) | {"key_is_from_folder": key_is_from_folder}
+            print(json.dumps(verdict, indent=2))
         elif refusal:
             print(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
             print(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
+        elif key_is_from_folder:
+            print(
+                "\nVERIFIED by the key that lies in the folder. Step 1 says what that cannot show."
+            )
         else:
             print("\nVERIFIED. Every entry is the one that the log's key signed.")
 
@@ -70,6 +77,7 @@ class Report:
 
 def printable(text: str) -> str:
     """Return text that cannot move a terminal's cursor or fail to be encoded."""
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return "".join(
-        character if " " <= character <= "~" else ascii(character)[1:-1] for character in text
+        character if " " <= character <= "~" else ascii(character)[1:-1] for character in shown
     )

@@ -53,8 +53,8 @@ tiles: Final = Table(
     Column("position", BigInteger, nullable=False),
     Column("hashes", LargeBinary, nullable=False),
     PrimaryKeyConstraint("log", "level", "position"),
-    sqlite_with_rowid=False,
 )
+"""Full tiles of 256 hashes; the incomplete ones are the edge in `heads`."""
 
 documents: Final = Table(
     "documents",

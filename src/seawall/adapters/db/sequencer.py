@@ -24,7 +24,7 @@ from seawall.adapters.db.statements import apply_write, keep_key
 from seawall.core.errors import Conflict, Error, Missing, Unavailable
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.encoding import encode
-from seawall.core.ledger.tree import Edge, extend, leaf_hash
+from seawall.core.ledger.tree import TILE_BYTES, Edge, extend, leaf_hash
 from seawall.core.policy.grant import Receipt, receipt_mac
 
 if TYPE_CHECKING:
@@ -203,9 +203,10 @@ class Sequencer:
                         apply_write(run, write)
                 except Conflict:
                     run("rollback to job")
-                    raise
-                finally:
                     run("release job")
+                    raise
+                # Not in a `finally`: a full disk ends the transaction, savepoint included.
+                run("release job")
             logs[job.log] = log
             log.joining.append(job)
 
@@ -235,11 +236,9 @@ class Sequencer:
             job.answer = Receipt(log.origin, index, job.entry, mac)
         extension = extend(log.edge, hashes)
         for (level, position), tile in extension.tiles.items():
-            run(
-                "insert into tiles values (?, ?, ?, ?) on conflict (log, level, position) "
-                "do update set hashes = excluded.hashes",
-                (log.name, level, position, tile),
-            )
+            # What is not full yet is the edge; writing it twice would cost more than the entry.
+            if len(tile) == TILE_BYTES:
+                run("insert into tiles values (?, ?, ?, ?)", (log.name, level, position, tile))
         edge = extension.edge
         checkpoint = sign_checkpoint(
             Checkpoint(log.origin, edge.size, edge.root()),

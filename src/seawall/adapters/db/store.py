@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import and_, select
+from sqlalchemy import bindparam, select
 
 from seawall.adapters.db.schema import (
     data_keys,
@@ -19,22 +19,69 @@ from seawall.adapters.db.schema import (
     tiles,
 )
 from seawall.adapters.db.sqlcipher import foreign_errors
-from seawall.app.ports import Head, WrappedKey
+from seawall.app.ports import SYSTEM_LOG, Head, WrappedKey
 from seawall.core.errors import Missing
 from seawall.core.ledger.checkpoint import format_vkey
-from seawall.core.ledger.tree import Edge
+from seawall.core.ledger.tree import TILE_WIDTH, Edge
 from seawall.core.registers.register import KINDS
 from seawall.core.registers.spec import Document, Spec, read_spec
 from seawall.core.seal.envelope import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Engine, Row, Select
+    from sqlalchemy import Engine, Row, Select
 
     from seawall.adapters.db.sequencer import Sequencer
 
-T = TypeVar("T")
+# Built once: building a statement costs more than running it.
+_LOGS: Final = select(heads).order_by(heads.c.log)
+_HEAD: Final = select(heads).where(heads.c.log == bindparam("log"))
+_ENTRIES: Final = (
+    select(entries.c.entry)
+    .where(
+        entries.c.log == bindparam("log"),
+        entries.c.position >= bindparam("start"),
+        entries.c.position < bindparam("stop"),
+    )
+    .order_by(entries.c.position)
+)
+_TILE: Final = select(tiles.c.hashes).where(
+    tiles.c.log == bindparam("log"),
+    tiles.c.level == bindparam("level"),
+    tiles.c.position == bindparam("position"),
+)
+_DOCUMENTS: Final = (
+    select(documents)
+    .where(documents.c.tenant == bindparam("tenant"))
+    .order_by(documents.c.kind, documents.c.name, documents.c.version)
+)
+_TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
+_PATIENTS: Final = select(patients.c.term, patients.c.patient).where(
+    patients.c.tenant == bindparam("tenant"),
+    patients.c.term.in_(bindparam("terms", expanding=True)),
+)
+_OPEN_EXCHANGES: Final = select(open_exchanges.c.item).where(
+    open_exchanges.c.tenant == bindparam("tenant")
+)
+_SEALED: Final = select(sealed.c.envelope).where(
+    sealed.c.tenant == bindparam("tenant"),
+    sealed.c.kind == bindparam("kind"),
+    sealed.c.item == bindparam("item"),
+)
+_CURRENT_KEY: Final = (
+    select(data_keys)
+    .where(
+        data_keys.c.tenant == bindparam("tenant"),
+        data_keys.c.subject == bindparam("subject"),
+        data_keys.c.kind == bindparam("kind"),
+    )
+    .order_by(data_keys.c.version.desc())
+    .limit(1)
+)
+_KEY: Final = select(data_keys).where(
+    data_keys.c.key_id == bindparam("key_id"), data_keys.c.tenant == bindparam("tenant")
+)
 
 
 class EmbeddedStore:
@@ -46,12 +93,11 @@ class EmbeddedStore:
 
     async def logs(self) -> list[Head]:
         """Return every log."""
-        rows = await self._all(select(heads).order_by(heads.c.log))
-        return [self._head(row) for row in rows]
+        return [self._head(row) for row in await _rows(self._engine, _LOGS)]
 
     async def head(self, log: str) -> Head:
         """Return one log; `Missing` if there is none of this name."""
-        rows = await self._all(select(heads).where(heads.c.log == log))
+        rows = await _rows(self._engine, _HEAD, log=log)
         if not rows:
             raise Missing(
                 "log-unknown",
@@ -62,31 +108,24 @@ class EmbeddedStore:
 
     async def entries(self, log: str, start: int, stop: int) -> list[bytes]:
         """Return the entries `start` to `stop` (exclusive), as they were hashed."""
-        position = entries.c.position
-        rows = await self._all(
-            select(entries.c.entry)
-            .where(and_(entries.c.log == log, position >= start, position < stop))
-            .order_by(position)
-        )
+        rows = await _rows(self._engine, _ENTRIES, log=log, start=start, stop=stop)
         return [row.entry for row in rows]
 
     async def tile(self, log: str, level: int, index: int) -> bytes:
-        """Return the hashes of a tile, as many as there are; empty if there are none."""
-        rows = await self._all(
-            select(tiles.c.hashes).where(
-                and_(tiles.c.log == log, tiles.c.level == level, tiles.c.position == index)
-            )
-        )
-        return bytes(rows[0].hashes) if rows else b""
+        """Return the hashes of a tile, as many as there are; empty if there are none.
+
+        A full tile is a row of its own; the incomplete ones are the log's edge.
+        """
+        rows = await _rows(self._engine, _TILE, log=log, level=level, position=index)
+        if rows:
+            return bytes(rows[0].hashes)
+        found = await _rows(self._engine, _HEAD, log=log)
+        edge = Edge.from_bytes(found[0].edge) if found else Edge(0, ())
+        is_last = index == edge.size // TILE_WIDTH ** (level + 1)
+        return edge.partial[level] if is_last and level < len(edge.partial) else b""
 
     async def documents(self, tenant: str) -> list[Document[Spec]]:
         """Return every version of every document of a tenant, oldest first."""
-        table = documents
-        rows = await self._all(
-            select(table)
-            .where(table.c.tenant == tenant)
-            .order_by(table.c.kind, table.c.name, table.c.version)
-        )
         return [
             Document(
                 row.kind,
@@ -94,41 +133,27 @@ class EmbeddedStore:
                 row.version,
                 read_spec(KINDS[row.kind], row.kind, row.name, orjson.loads(row.spec)),
             )
-            for row in rows
+            for row in await _rows(self._engine, _DOCUMENTS, tenant=tenant)
         ]
 
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
-        rows = await self._all(select(heads.c.log).where(heads.c.log != "system"))
-        return sorted(row.log for row in rows)
+        return [row.log for row in await _rows(self._engine, _TENANTS)]
 
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""
-        table = patients
-        rows = await self._all(
-            select(table.c.term, table.c.patient).where(
-                and_(table.c.tenant == tenant, table.c.term.in_(terms))
-            )
-        )
         found: dict[str, set[str]] = {}
-        for row in rows:
+        for row in await _rows(self._engine, _PATIENTS, tenant=tenant, terms=list(terms)):
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
     async def open_exchanges(self, tenant: str) -> list[str]:
         """Return the items of exchanges whose outcome is awaited."""
-        table = open_exchanges
-        rows = await self._all(select(table.c.item).where(table.c.tenant == tenant))
-        return [row.item for row in rows]
+        return [row.item for row in await _rows(self._engine, _OPEN_EXCHANGES, tenant=tenant)]
 
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""
-        table = sealed
-        rows = await self._all(
-            select(table.c.envelope).where(
-                and_(table.c.tenant == tenant, table.c.kind == kind, table.c.item == item)
-            )
-        )
+        rows = await _rows(self._engine, _SEALED, tenant=tenant, kind=kind, item=item)
         return Sealed(bytes(rows[0].envelope)) if rows else None
 
     def _head(self, row: Row[Any]) -> Head:
@@ -141,9 +166,6 @@ class EmbeddedStore:
             vkey=format_vkey(row.origin, self._public_key),
         )
 
-    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        return await _away(self._engine, lambda connection: connection.execute(query).all())
-
 
 class EmbeddedKeys:
     """The WrappedKeys port: reads from the database, writes through the sequencer."""
@@ -154,20 +176,13 @@ class EmbeddedKeys:
 
     async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
         """Return the newest data key of a subject and kind."""
-        table = data_keys
-        return await self._one(
-            select(table)
-            .where(and_(table.c.tenant == tenant, table.c.subject == subject, table.c.kind == kind))
-            .order_by(table.c.version.desc())
-            .limit(1)
+        return _key(
+            await _rows(self._engine, _CURRENT_KEY, tenant=tenant, subject=subject, kind=kind)
         )
 
     async def by_id(self, tenant: str, key_id: str) -> WrappedKey | None:
         """Return a data key by its id."""
-        table = data_keys
-        return await self._one(
-            select(table).where(and_(table.c.key_id == key_id, table.c.tenant == tenant))
-        )
+        return _key(await _rows(self._engine, _KEY, tenant=tenant, key_id=key_id))
 
     async def keep(self, key: WrappedKey) -> WrappedKey:
         """Keep a new data key durably; return the one that is current afterwards."""
@@ -177,16 +192,16 @@ class EmbeddedKeys:
             raise RuntimeError("a data key was kept and is not there")
         return kept
 
-    async def _one(self, query: Select[Any]) -> WrappedKey | None:
-        rows = await _away(self._engine, lambda connection: connection.execute(query).all())
-        return WrappedKey(**rows[0]._mapping) if rows else None  # noqa: SLF001  public, despite its name
+
+def _key(rows: Sequence[Row[Any]]) -> WrappedKey | None:
+    return WrappedKey(**rows[0]._mapping) if rows else None  # noqa: SLF001  public, despite its name
 
 
-async def _away(engine: Engine, read: Callable[[Connection], T]) -> T:
+async def _rows(engine: Engine, query: Select[Any], **values: Any) -> Sequence[Row[Any]]:
     """Run a read on a thread with a connection of the pool."""
 
-    def work() -> T:
+    def work() -> Sequence[Row[Any]]:
         with foreign_errors(), engine.connect() as connection:
-            return read(connection)
+            return connection.execute(query, values).all()
 
     return await asyncio.to_thread(work)

@@ -83,6 +83,10 @@ class FileKeyRing:
             tenant=sealed.context.tenant,
             now_ms=self._clock.now_ms(),
         )
+        held = self._unwrapped.get(sealed.key_id, self._clock.monotonic())
+        return unseal(sealed, held or await self._stored_key(sealed))
+
+    async def _stored_key(self, sealed: Sealed) -> bytes:
         wrapped = await self._keys.by_id(sealed.context.tenant, sealed.key_id)
         if wrapped is None:
             raise Missing(
@@ -90,7 +94,7 @@ class FileKeyRing:
                 f"the data key of this sealed {sealed.context.kind} is gone",
                 "it was shredded, or a backup must be restored",
             )
-        return unseal(sealed, self._unwrap(wrapped))
+        return self._unwrap(wrapped)
 
     def blind(self, tenant: str, term: str) -> str:
         """Return HMAC-SHA-256 of a term under the tenant's own index key, in hex."""
@@ -133,7 +137,7 @@ class FileKeyRing:
         wrapping = AESGCM(self._tenant_key(key.tenant, key.tenant_key_version))
         try:
             unwrapped = wrapping.decrypt(key.wrapped[:12], key.wrapped[12:], name)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise Tampered(
                 "data-key-tampered",
                 "a wrapped data key does not open under its tenant's key",

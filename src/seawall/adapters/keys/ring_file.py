@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _FORM: Final = "seawall-key-ring-1"
 _KDF: Final = {"name": "argon2id", "passes": 3, "memory_kib": 65_536, "lanes": 4}
+_SALT: Final = 16
 _NONCE: Final = 12
+_TAG: Final = 16
 
 
 class RingFile:
@@ -53,7 +55,7 @@ class RingFile:
                 "this data folder already has a key ring",
                 "use the data folder as it is, or choose an empty one",
             )
-        salt, root = random.bytes(16), random.bytes(32)
+        salt, root = random.bytes(_SALT), random.bytes(32)
         state: dict[str, Any] = {
             "form": _FORM,
             "kdf": {**_KDF, "salt": _encode(salt)},
@@ -136,7 +138,7 @@ def _read(path: Path) -> dict[str, Any]:
             and isinstance(state["root"], str)
             and all(isinstance(wrapped, str) for wrapped in state["keys"].values())
         )
-        _decode(state["kdf"]["salt"])
+        sound = sound and len(_decode(state["kdf"]["salt"])) == _SALT
     except FileNotFoundError:
         raise Missing(
             "ring-missing",
@@ -175,6 +177,8 @@ def _wrap(key: bytes, secret: bytes, name: bytes, random: Random) -> str:
 
 def _unwrap(key: bytes, wrapped: str, name: bytes) -> bytes:
     raw = _decode(wrapped)
+    if len(raw) < _NONCE + _TAG:
+        raise _tampered()
     return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], name)
 
 

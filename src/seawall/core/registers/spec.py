@@ -62,8 +62,11 @@ class Document(Generic[SpecT_co]):
 
 
 def canonical_spec(spec: Spec) -> bytes:
-    """Return the spec as JSON with sorted keys: what is stored, digested and compared."""
-    return orjson.dumps(spec.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+    """Return the spec as JSON with sorted keys: what is stored, digested and compared.
+
+    Sets are sorted too, since Python orders them differently in each process.
+    """
+    return orjson.dumps(spec.model_dump(), default=sorted, option=orjson.OPT_SORT_KEYS)
 
 
 def read_spec(model: type[SpecT_co], kind: str, name: str, fields: Mapping[str, Any]) -> SpecT_co:
