@@ -18,16 +18,29 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases" / "positions.yaml").read
 IDENTIFIERS = [
     "Abdul Koepp",
     "Koepp",
-    "KOEPP, ABDUL",
     "e925b0f3-8006-43f6-aa31-94bd215e55e7",
-    "999-22-1962",
     "(555) 978-4581",
-    "313 Lockman Row",
     "Peabody",
+    "1956-08-03",
+]
+
+FORMS = [
+    *IDENTIFIERS,
+    "KOEPP, ABDUL",
+    "Mr. Koepp",
+    "e925b0f3",
+    "999-22-1962",
+    "999221962",
+    "555.978.4581",
+    "+1 555 978 4581",
+    "313 Lockman Row Suite 4",
+    "01940",
     "abdul.koepp@example.org",
     "08/03/1956",
+    "8/3/56",
+    "August 3, 1956",
     "3 August 1956",
-    "1956-08-03",
+    "Aug 3 1956",
 ]
 
 NUMBERS = [5559784581, 999221962]
@@ -65,6 +78,17 @@ def test_identifier_does_not_reach_the_model(
 
     assert len(IDENTIFIERS) == len(received)
     assert [] == [word for each in IDENTIFIERS for word in words(each) if word in seen]
+
+
+def test_no_form_of_an_identifier_reaches_the_model(server: Server, upstream: Upstream) -> None:
+    """However an identifier of the named patient is written, it is replaced."""
+    koepp = server.clinic.patients["koepp"].reference
+
+    back = [server.ask(f"Patient: {form}; call.", patient=koepp).text() for form in FORMS]
+    seen = json.dumps(upstream.received()).lower()
+
+    assert [f"Patient: {form}; call." for form in FORMS] == back
+    assert [] == [word for each in FORMS for word in words(each) if re.search(rf"\b{word}", seen)]
 
 
 @pytest.mark.parametrize("number", NUMBERS)

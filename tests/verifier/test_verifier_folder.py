@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seawall.verifier.folder import ENTRIES, Folder, Row, rows_of
 from seawall.verifier.refusal import Refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 256_256
 """1,001 full tiles of level 0: the last lies in a folder of its own."""

@@ -162,7 +162,7 @@ def test_key_of_the_folder_is_named_as_such(log: Path, capsys: pytest.CaptureFix
 )
 def test_malformed_key_is_refused(vkey: str) -> None:
     """A verifier key has one spelling."""
-    with pytest.raises(ValueError, match="^the key"):
+    with pytest.raises(ValueError, match=r"^the key"):
         read_key(vkey)
 
 
