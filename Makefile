@@ -29,8 +29,12 @@ setup: dev
 
 demo: python
 	@$(PYTHON) scripts/environment.py demo
-	@echo "==> Running .venv/bin/seawall demo"
-	@.venv/bin/seawall demo
+	@if [ -t 1 ]; then \
+	  echo "==> Running .venv/bin/seawall demo"; .venv/bin/seawall demo; \
+	else \
+	  echo "==> Running .venv/bin/seawall demo --once (output is no terminal: it ends after the exchanges)"; \
+	  .venv/bin/seawall demo --once; \
+	fi
 
 test: dev
 	@echo "==> Running every test (warnings are errors)"

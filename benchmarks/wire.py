@@ -103,9 +103,7 @@ async def run(process: Process, requests: list[bytes], authority: Path, each: in
         return last
 
     cpu, wall = process.cpu_seconds(), time.monotonic()
-    last = await asyncio.gather(
-        *(asking(c, r) for c, r in zip(clients, requests, strict=True))
-    )
+    last = await asyncio.gather(*(asking(c, r) for c, r in zip(clients, requests, strict=True)))
     wall, cpu = time.monotonic() - wall, process.cpu_seconds() - cpu
     for client in clients:
         await client.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -76,8 +78,9 @@ def _install(wanted: str) -> None:
     """Install the pinned packages, then Seawall itself as an editable package."""
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
     requirements = ROOT / "requirements" / f"{wanted}.txt"
-    print(f"==> Installing requirements/{wanted}.txt; the first time takes a while", flush=True)
-    _run([*pip, "--require-hashes", "-r", str(requirements)])
+    count = len(re.findall(r"^[A-Za-z0-9._-]+==", requirements.read_text("utf-8"), re.MULTILINE))
+    print(f"==> Installing the {count} packages of requirements/{wanted}.txt", flush=True)
+    _run([*pip, "--require-hashes", "-r", str(requirements)], count)
     print("==> Installing Seawall from this folder", flush=True)
     _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     for name in CONTAINS[wanted]:
@@ -95,12 +98,51 @@ def _digest(name: str) -> str:
     return hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()
 
 
-def _run(command: list[str]) -> None:
-    """Run a step; if it fails, say which, and end with its status."""
-    ended = subprocess.run(command, cwd=ROOT, check=False)
-    if ended.returncode:
+def _run(command: list[str], packages: int = 0) -> None:
+    """Run a step, counting the packages that pip comes to; if it fails, show what it said."""
+    said: list[str] = []
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with process, _Progress(packages) as progress:
+        for line in process.stdout or ():
+            said.append(line)
+            if line.startswith(("Collecting ", "Processing ", "Requirement already")):
+                progress.step()
+            elif line.startswith("Installing collected"):
+                progress.say("unpacking")
+    if process.returncode:
+        sys.stderr.writelines(said[-40:])
         print(f"==> This step failed: {' '.join(command)}", file=sys.stderr)
-        sys.exit(ended.returncode)
+        sys.exit(process.returncode)
+
+
+class _Progress:
+    """A line that counts: redrawn on a terminal, every twentieth step elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._redraws = sys.stdout.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._redraws and self._done:
+            print(flush=True)
+
+    def step(self) -> None:
+        """Count one package."""
+        self._done += 1
+        if self._total and (self._redraws or self._done % 20 == 0):
+            self.say(f"{min(self._done, self._total)} of {self._total} packages")
+
+    def say(self, text: str) -> None:
+        """Show where it is."""
+        if self._total:
+            start, end = ("\r", "") if self._redraws else ("", "\n")
+            print(f"{start}    {text:<40}", end=end, flush=True)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ def test_hostile_names_are_printed_as_escapes(
         [str(TESSERA), "--vkey", "null\0character"],
         [str(TESSERA), "--vkey", "name+00000000+AAAA"],
         [str(TESSERA), "--vkey", "null\0character+00000000+AAAA"],
+        [str(TESSERA), "--vkey", "x" * 5_000 + "+00000000+AAAA"],
         [str(TESSERA), "--vkey", str(TESSERA / "checkpoint")],
         [str(TESSERA), "--vkey", str(TESSERA)],
         [str(TESSERA), "--vkey", VKEY, "--checkpoint", "no such file"],

@@ -68,7 +68,8 @@ class EventFramer:
             if buffer[0] == _LINE_FEED:
                 del buffer[:1]
             self._skip_newline = False
-        feed, carriage = buffer.find(b"\n"), buffer.find(b"\r")
+        feed = buffer.find(b"\n")
+        carriage = buffer.find(b"\r", 0, feed if feed >= 0 else len(buffer))
         if feed < 0 and carriage < 0:
             return None
         end = min(position for position in (feed, carriage) if position >= 0)

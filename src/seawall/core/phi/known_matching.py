@@ -104,25 +104,29 @@ class KnownMatcher:
     def find(self, shadow: Shadow) -> Iterator[Span]:
         """Yield spans in offsets of the shadow; they may overlap."""
         yield from self._names.find(shadow)
+        streets: set[int] = set()
         for label, expression in self._expressions:
             for match in expression.finditer(shadow.ascii):
                 start, end = match.span()
                 is_quantity = label is Label.LOCATION and UNIT_FOLLOWS.match_at(shadow.ascii, end)
                 if not is_quantity:
                     yield Span(start, end, label, "known", _CERTAIN)
+                    streets.update([end] if label is Label.LOCATION else [])
         if self._ssn_endings is not None:
             for match in self._ssn_endings.finditer(shadow.ascii):
                 yield Span(*match.span(1), Label.SSN, "known", _CERTAIN)
         if self._cities is not None:
             for match in self._cities.finditer(shadow.ascii):
-                if self._is_city(shadow, *match.span()):
+                if self._is_city(shadow, *match.span(), streets):
                     yield Span(*match.span(), Label.LOCATION, "known", _CERTAIN)
 
-    def _is_city(self, shadow: Shadow, start: int, end: int) -> bool:
+    def _is_city(self, shadow: Shadow, start: int, end: int, streets: set[int]) -> bool:
+        """Whether a city's name means the city: "Reading" does after a street or a cue alone."""
         written = shadow.text[start:end]
         if self._is_ordinary(written.lower()):
             before = shadow.ascii[max(0, start - 16) : start]
-            return written[0].isupper() and _PLACE_CUE.search(before) is not None
+            follows = start - len(before) + len(before.rstrip(b" ,\n")) in streets
+            return written[0].isupper() and (follows or _PLACE_CUE.search(before) is not None)
         return True
 
 

@@ -1,0 +1,120 @@
+"""The ledger alone: entries made durable in SQLCipher, by one client and by many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.clinic import TENANT, new_installation
+from benchmarks.table import Table, figure, say
+from seawall.core.ledger.encoding import encode
+
+if TYPE_CHECKING:
+    from benchmarks.effort import Effort
+    from seawall.app.ports import Ledger
+
+CLIENTS: Final = (1, 64)
+ENTRY: Final[dict[str, Any]] = {
+    "v": 1,
+    "at": "2026-01-01T00:00:00.000Z",
+    "action": "exchange.intent",
+    "tenant": TENANT,
+    "actor": {"kind": "client", "name": "app"},
+    "decision": {
+        "allowed": True,
+        "reasons": [
+            "the client may act under the use case",
+            "purpose treatment under 45 CFR 164.506(c)",
+            "an agreement in force covers endpoint, features and country",
+        ],
+        "documents": ["Client/app@1", "UseCase/a@1", "Endpoint/fixed@1", "Agreement/standing@1"],
+        "purpose": {"name": "treatment", "hl7": "TREAT"},
+        "model": {"name": "fixed-1", "version": "1", "country": "US"},
+    },
+    "patients": ["0123456789abcdef01234567"],
+    "found": {"NAME": 9, "DATE": 7, "PHONE": 2, "LOCATION": 4, "ID": 1},
+    "left": {},
+    "item": "0123456789abcdef0123456789abcdef",
+    "request": f"sha256:{'0' * 64}",
+}
+"""An entry of the size that exchanges make."""
+
+_PAGE: Final = bytes(4096)
+
+
+def measure(effort: Effort) -> Table:
+    """Return the table of appends."""
+    with tempfile.TemporaryDirectory(prefix="seawall-benchmarks-") as place:
+        rows = asyncio.run(_measure(effort, Path(place)))
+    size = len(encode(ENTRY))
+    return Table(
+        f"Ledger: appends of {size:,} bytes each, acknowledged when durable (SQLCipher)",
+        ("clients", "per second", "p50 ms", "p99 ms", "CPU ms per append"),
+        rows,
+        (f"Measured in {tempfile.gettempdir()}; set TMPDIR to measure another file system.",),
+    )
+
+
+async def _measure(effort: Effort, place: Path) -> list[tuple[str, ...]]:
+    rows = []
+    installation = new_installation(place / "data")
+    async with installation.write() as writer:
+        await writer.open_tenant(TENANT)
+        for clients in CLIENTS:
+            total = effort.appends if clients == 1 else max(clients, 8 * effort.appends)
+            say(f"ledger: {total:,} appends by {clients} client{'s' * (clients > 1)}")
+            await _append(writer.ledger, clients, max(1, total // clients // 10))
+            rows.append(await _row(writer.ledger, clients, total // clients))
+    waits = sorted(_syncs(place / "sync", min(effort.appends, 300)))
+    rows.append(("fsync of a 4 KiB write, alone", figure(1 / median(waits)), *_waits(waits), ""))
+    return rows
+
+
+async def _row(ledger: Ledger, clients: int, each: int) -> tuple[str, ...]:
+    cpu, wall = time.process_time(), time.monotonic()
+    waits = await _append(ledger, clients, each)
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    return (
+        str(clients),
+        figure(len(waits) / wall),
+        *_waits(waits),
+        figure(1000 * cpu / len(waits)),
+    )
+
+
+async def _append(ledger: Ledger, clients: int, each: int) -> list[float]:
+    """Append from each client, one entry at a time; return how long each was waited for."""
+    waits: list[float] = []
+
+    async def client() -> None:
+        for _ in range(each):
+            begun = time.monotonic()
+            await ledger.append(TENANT, ENTRY)
+            waits.append(time.monotonic() - begun)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return waits
+
+
+def _syncs(path: Path, count: int) -> list[float]:
+    """Return how long the file system itself takes to make a page durable."""
+    waits = []
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        for _ in range(count):
+            begun = time.monotonic()
+            os.write(descriptor, _PAGE)
+            os.fsync(descriptor)
+            waits.append(time.monotonic() - begun)
+    finally:
+        os.close(descriptor)
+    return waits
+
+
+def _waits(waits: list[float]) -> tuple[str, str]:
+    return figure(1000 * median(waits)), figure(1000 * quantiles(waits, n=100)[98])

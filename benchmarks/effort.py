@@ -1,0 +1,28 @@
+"""How long to measure: enough for steady figures, or a few seconds to see that all works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How often each thing is done."""
+
+    rounds: int
+    """Each figure is the median of this many rounds, which take turns."""
+    exchanges: int
+    """Of one client in a round; sixteen clients make twice as many together."""
+    streams: int
+    appends: int
+    """Of one client; sixty-four clients make eight times as many together."""
+    log_size: int
+    """Entries of the log that the verifier reads."""
+    part_seconds: float
+    """CPU time for each part of an exchange and for detection."""
+
+
+FULL = Effort(
+    rounds=5, exchanges=100, streams=40, appends=1_000, log_size=100_000, part_seconds=0.5
+)
+QUICK = Effort(rounds=1, exchanges=8, streams=4, appends=32, log_size=1_000, part_seconds=0.02)
