@@ -92,8 +92,8 @@ def measure(effort: Effort) -> Table:
         ),
         [_row(case, readings[case], floors[case.is_stream]) for case in CASES],
         (
-            "CPU is that of the serving process, user and system, "
-            + f"median of {effort.rounds} rounds. Aim: (c) at most {AIM_MS} ms.",
+            f"CPU of the serving process, user and system; median of {effort.rounds} rounds.",
+            f"Aim: at most {AIM_MS} ms for (c).",
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,9 +41,9 @@ def figure(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004  as above
 
 
-def say(text: str, out: TextIO | None = None) -> None:
+def say(text: str) -> None:
     """Tell on standard error what is going on."""
-    print(f"  {text}", file=out or sys.stderr, flush=True)
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

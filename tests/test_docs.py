@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -28,7 +29,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from house.sources import ROOT
-from seawall.config import Settings
+from seawall.compose import Installation
+from seawall.config import Settings, read_passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +48,9 @@ GENERATED: Final = {
 }
 PAGES: Final = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 WRITTEN: Final = [
-    page for page in PAGES if page not in GENERATED and page.parent.name != "decisions"
+    page
+    for page in PAGES
+    if page not in GENERATED and page.parent.name != "decisions" and page.name != "benchmarks.md"
 ]
 BESIDE_A_DEMO: Final = (
     # The tutorial is first: it names entries by the numbers that a fresh demo gives them.
@@ -55,10 +59,12 @@ BESIDE_A_DEMO: Final = (
     "how-to/write-documents.md",
     "how-to/register-a-client.md",
 )
+SERVER_PAGE: Final = DOCS / "how-to" / "run-a-server.md"
 PATIENCE: Final = 60
 """Seconds after which something that should come is given up."""
 
 _FENCE: Final = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CODE: Final = re.compile(r"`[^`\n]*`")
 _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _CITED: Final = re.compile(r"(?<![\d.])16[04]\.\d{3}\b")
 _WAIT: Final = "until [ -e seawall-data/server.json ]; do sleep 0.1; done\n"
@@ -80,10 +86,10 @@ def fences(page: Path) -> list[tuple[str, str]]:
 
 def script_of(page: Path) -> str:
     """Return what a page has to run, as one script that ends at the first failure."""
-    parts = ["set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"]
+    parts = ["set -eu\n"]
     for info, text in fences(page):
         if info == "sh run background":
-            parts.append(f"{text.strip()} &\n{_WAIT}")
+            parts.append(f"{text.strip()} &\ntrap 'kill $!; wait' EXIT\n{_WAIT}")
         elif info == "sh run" and ("curl " not in text or shutil.which("curl")):
             parts.append(text)
     return "".join(parts)
@@ -123,66 +129,84 @@ def environment() -> dict[str, str]:
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
 
-def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script as a reader would, with its errors among its output."""
-    return subprocess.run(  # noqa: S603  the script is our own documentation
-        ["/bin/sh", "-c", script],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Running:
+    """A script that runs as a reader would run it, its errors among its output."""
+
+    process: subprocess.Popen[bytes]
+    said: Path
+
+    @classmethod
+    def start(cls, script: str, folder: Path) -> Running:
+        """Start a script in a folder."""
+        said = folder.with_suffix(".said")
+        with said.open("wb") as out:
+            command = ["/bin/sh", "-c", script]
+            process = subprocess.Popen(  # noqa: S603  the script is our own documentation
+                command, cwd=folder, env=environment(), stdout=out, stderr=subprocess.STDOUT
+            )
+        return cls(process, said)
+
+    def output(self) -> str:
+        """Return what was printed so far."""
+        return self.said.read_text("utf-8")
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status and what was printed."""
+        try:
+            status = self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+        return status, self.output()
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def installing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run the page about a server, meanwhile with the pages beside a demo: it takes a while."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = script_of(SERVER_PAGE).replace("8443", port)
+    running = Running.start(script, tmp_path_factory.mktemp("server"))
+    yield running
+    running.finish()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, installing: Running) -> Iterator[Demo]:  # noqa: ARG001  it runs beside
     """Run `seawall demo` in a folder of its own while the tests of this file last."""
     folder = tmp_path_factory.mktemp("demo")
-    said = folder / "said.txt"
-    with said.open("wb") as out:
-        process = subprocess.Popen(
-            ["seawall", "demo", "--port", "0"],  # noqa: S607  found on the reader's path
-            cwd=folder,
-            env=environment(),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while "serving until Ctrl-C" not in said.read_text("utf-8"):
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            url = json.loads((folder / "seawall-demo" / "server.json").read_bytes())["url"]
-            yield Demo(folder, url.rpartition(":")[2], said.read_text("utf-8"))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+    running = Running.start("exec seawall demo --port 0", folder)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while "serving until Ctrl-C" not in running.output():
+            assert running.process.poll() is None, running.output()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        url = json.loads((folder / "seawall-demo" / "server.json").read_bytes())["url"]
+        yield Demo(folder, url.rpartition(":")[2], running.output())
+    finally:
+        running.process.send_signal(signal.SIGTERM)
+        running.finish()
 
 
 @pytest.mark.parametrize("name", BESIDE_A_DEMO)
 def test_a_page_runs_beside_a_demo(demo: Demo, name: str) -> None:
     """Every command of the page succeeds, and prints what the page says."""
-    ran = run(script_of(DOCS / name).replace("8443", demo.port), demo.folder)
+    script = script_of(DOCS / name).replace("8443", demo.port)
 
-    assert 0 == ran.returncode, ran.stdout
-    assert [] == not_printed(expected_lines(DOCS / name, "text printed"), ran.stdout), ran.stdout
+    status, printed = Running.start(script, demo.folder).finish()
+
+    assert 0 == status, printed
+    assert [] == not_printed(expected_lines(DOCS / name, "text printed"), printed), printed
 
 
-def test_a_server_is_set_up_as_described(tmp_path: Path) -> None:
+def test_a_server_is_set_up_as_described(installing: Running) -> None:
     """The page leads from an empty folder to a server that is ready and records."""
-    page = DOCS / "how-to" / "run-a-server.md"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    status, printed = installing.finish()
 
-    ran = run(script_of(page).replace("8443", port), tmp_path)
-
-    assert 0 == ran.returncode, ran.stdout
-    assert [] == not_printed(expected_lines(page, "text printed"), ran.stdout), ran.stdout
+    assert 0 == status, printed
+    assert [] == not_printed(expected_lines(SERVER_PAGE, "text printed"), printed), printed
 
 
 def test_the_readme_shows_what_the_demo_prints(demo: Demo) -> None:
@@ -208,9 +232,7 @@ def test_a_command_that_fails_ends_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```sh run\nfalse\n```\n```sh run\necho after\n```\n", "utf-8")
 
-    ran = run(script_of(page), tmp_path)
-
-    assert (1, "") == (ran.returncode, ran.stdout)
+    assert (1, "") == Running.start(script_of(page), tmp_path).finish()
 
 
 def headings(text: str) -> set[str]:
@@ -224,7 +246,8 @@ def headings(text: str) -> set[str]:
 def broken_links(page: Path) -> list[str]:
     """Return the links of a page that lead to no file or no heading of this repository."""
     broken = []
-    for target in _LINK.findall(_FENCE.sub("", page.read_text("utf-8"))):
+    prose = _CODE.sub("code", _FENCE.sub("", page.read_text("utf-8")))
+    for target in _LINK.findall(prose):
         place, _, anchor = target.partition("#")
         if "://" in place:
             continue
@@ -243,7 +266,8 @@ def test_links_resolve(page: Path) -> None:
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     """A missing file and a missing heading are named."""
     page = tmp_path / "page.md"
-    page.write_text("# A `b` c\n[x](gone.md) [y](#a-b-c) [z](#d) [w](https://x.org)\n", "utf-8")
+    text = "# A `b` c\n[`x`](gone.md) [y](#a-b-c) [z](#d) [w](https://x.org) `[v](u)`\n"
+    page.write_text(text, "utf-8")
 
     assert ["page.md: gone.md", "page.md: #d"] == broken_links(page)
 
@@ -263,10 +287,10 @@ def test_citations_have_one_form(page: Path) -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_says_whom_it_is_for(page: Path) -> None:
-    """The first sentence of a page names its readers; README.md has them in a list."""
+    """The first sentence of a page names its readers; the front page has them in a list."""
     first = page.read_text("utf-8").split("\n\n")[1]
 
-    assert first.startswith("For ") or page.name == "README.md"
+    assert first.startswith("For ") or page == ROOT / "README.md"
 
 
 def test_readme_keeps_its_title() -> None:
@@ -306,13 +330,7 @@ def test_every_path_is_documented() -> None:
 
 def test_generated_pages_are_current() -> None:
     """The pages that the code determines are what the code says."""
-    command = [sys.executable, "scripts/reference.py", "--check"]
-
-    checked = subprocess.run(  # noqa: S603  a fixed command
-        command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-
-    assert (0, "") == (checked.returncode, checked.stdout)
+    assert [] == runpy.run_path(str(ROOT / "scripts" / "reference.py"))["stale"]()
 
 
 def shape(value: Any) -> Any:
@@ -320,22 +338,28 @@ def shape(value: Any) -> Any:
     return {name: shape(inner) for name, inner in value.items()} if isinstance(value, dict) else ""
 
 
-def recorded(demo: Demo) -> Iterator[Mapping[str, Any]]:
-    """Yield every entry of a demo's two logs."""
-    for option in ("", "--system"):
-        ran = run(f"seawall ledger list --last 1000 --json {option}", demo.folder)
-        for entry in json.loads(ran.stdout):
-            yield {name: value for name, value in entry.items() if name != "entry"}
+async def recorded(demo: Demo) -> list[dict[str, Any]]:
+    """Return every entry of a demo's two logs."""
+    folder = demo.folder / "seawall-demo"
+    installation = Installation.open(Settings(folder), read_passphrase(folder, {}))
+    try:
+        return [
+            entry
+            for head in await installation.store.logs()
+            for _, entry in await installation.read_ledger.entries(head.log, 0, head.size)
+        ]
+    finally:
+        installation.engine.dispose()
 
 
-def test_examples_of_entries_have_the_fields_of_real_ones(demo: Demo) -> None:
+async def test_examples_of_entries_have_the_fields_of_real_ones(demo: Demo) -> None:
     """Each example on the page of entries looks like an entry that a demo records."""
     examples = [
         json.loads(text)
         for info, text in fences(DOCS / "reference" / "ledger-entries.md")
         if info == "json"
     ]
-    real = list(recorded(demo))
+    real = await recorded(demo)
     counted = {"found", "left", "new"}  # by class: which ones differs from entry to entry
 
     def comparable(entry: Mapping[str, Any]) -> Any:

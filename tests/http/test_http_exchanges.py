@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from clinic import Reply, Server, Upstream
     from seawall.demo.stage import Patient
-    from tests.conftest import Reply, Server, Upstream
 
 ROUNDS = 4
 SHORTEST = 5
@@ -81,7 +81,10 @@ def test_upstream_learns_nothing_of_the_caller(server: Server, upstream: Upstrea
 
     (body,) = upstream.received()
 
-    assert {"model": "seawall-sandbox-1+echo", "messages": [{"role": "user", "content": "hi"}]} == body
+    assert {
+        "model": "seawall-sandbox-1+echo",
+        "messages": [{"role": "user", "content": "hi"}],
+    } == body
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +112,8 @@ def one_round(server: Server) -> Iterator[Reply]:
 def other(server: Server, patient: Patient) -> str:
     """Return the record number of another patient than the given one."""
     others = [p for p in server.clinic.patients.values() if p.key != patient.key]
-    return next(i["value"] for i in others[0].patient()["identifier"] if "hospital" in i["system"])
+    numbers = others[0].patient()["identifier"]
+    return str(next(number["value"] for number in numbers if "hospital" in number["system"]))
 
 
 def with_a_tool(note: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from seawall.adapters.models.openai import UpstreamClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Server, Upstream
+    from clinic import Server, Upstream
 
 PLAIN = [
     ("on-reset", 502, "upstream-unreachable"),
@@ -70,7 +70,11 @@ def test_fault_is_an_outcome(endpoint: str, status: int, code: str, server: Serv
 
     assert status == reply.status
     assert "exchange.intent" == intent["action"]
-    assert (intent["item"], "failed", code) == (outcome["item"], outcome["outcome"], outcome["code"])
+    assert (intent["item"], "failed", code) == (
+        outcome["item"],
+        outcome["outcome"],
+        outcome["code"],
+    )
 
 
 def test_breaker_opens_after_five_failures_and_sends_nothing(
@@ -87,9 +91,7 @@ def test_breaker_opens_after_five_failures_and_sends_nothing(
     assert "answered" == server.ask("hi", "echo").code
 
 
-def test_stalling_upstream_is_given_up(
-    serve_here: Callable[..., Any], upstream: Upstream
-) -> None:
+def test_stalling_upstream_is_given_up(serve_here: Callable[..., Any], upstream: Upstream) -> None:
     """An upstream that falls silent is given up after its time limit, in a stream too."""
     with serve_here(UpstreamClient(idle_seconds=0.3)) as (server, _):
         plain = server.ask("hi", "on-stall")
@@ -145,4 +147,3 @@ def wait_for(look: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
             return found
         time.sleep(0.05)
     raise AssertionError("nothing came")
-

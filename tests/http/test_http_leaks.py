@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 if TYPE_CHECKING:
-    from tests.conftest import Server, Upstream
+    from clinic import Server, Upstream
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "positions.yaml").read_text("utf-8"))
 
@@ -131,9 +131,7 @@ def test_whole_note_comes_back_as_it_was_written(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_tool_call_comes_back_restored(
-    *, stream: bool, server: Server, upstream: Upstream
-) -> None:
+def test_tool_call_comes_back_restored(*, stream: bool, server: Server, upstream: Upstream) -> None:
     """What the model writes into a tool call's arguments comes back restored, as JSON."""
     fields = {name: {"type": "string"} for name in ("patient_name", "mrn", "date", "phone")}
     tool = {
@@ -168,9 +166,7 @@ def called(events: list[Any]) -> str:
     return "".join(call["function"]["arguments"] for call in calls)
 
 
-def test_use_case_shows_only_the_classes_that_it_names(
-    server: Server, upstream: Upstream
-) -> None:
+def test_use_case_shows_only_the_classes_that_it_names(server: Server, upstream: Upstream) -> None:
     """Names, phones and dates reach a use case that sees them; the record number does not."""
     said = "Remind Abdul Koepp, MRN e925b0f3-8006-43f6-aa31-94bd215e55e7, 555-978-4581."
     koepp = server.clinic.patients["koepp"].reference
@@ -191,9 +187,7 @@ def test_text_that_looks_like_a_placeholder_stays_as_it_is(server: Server) -> No
     assert said == server.ask(said, patient=koepp).text()
 
 
-def test_conversation_keeps_its_placeholders_over_turns(
-    server: Server, upstream: Upstream
-) -> None:
+def test_conversation_keeps_its_placeholders_over_turns(server: Server, upstream: Upstream) -> None:
     """Within a conversation the same value keeps its placeholder, whatever comes before it."""
     koepp = server.clinic.patients["koepp"].reference
     for said in ("Abdul Koepp lives in Peabody.", "In Peabody, near 01940, is Abdul Koepp."):

@@ -12,7 +12,7 @@ import yaml
 from seawall.http.requests import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
-    from tests.conftest import Server, Upstream
+    from clinic import Server, Upstream
 
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "bad-requests.yaml").read_text("utf-8"))
 GREETING = b'{"model":"echo","messages":[{"role":"user","content":"hi"}]}'
@@ -73,8 +73,10 @@ def test_deep_body_is_refused(server: Server, upstream: Upstream) -> None:
     assert [] == upstream.received()
 
 
-@pytest.mark.parametrize("strong", ["Andy Schaden, MRN d630c6ca-046c-470a-8f3a-4dbc3850e7ae",
-                                    "SSN 999-21-8417", "Andy Schaden"])
+@pytest.mark.parametrize(
+    "strong",
+    ["Andy Schaden, MRN d630c6ca-046c-470a-8f3a-4dbc3850e7ae", "SSN 999-21-8417", "Andy Schaden"],
+)
 def test_another_patients_identifiers_are_refused(
     strong: str, server: Server, upstream: Upstream
 ) -> None:
@@ -120,8 +122,10 @@ def test_client_without_a_use_case_may_not_ask(server: Server, upstream: Upstrea
     assert [] == upstream.received()
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/chat/completions"), ("GET", "/v2"),
-                                              ("POST", "/v1/embeddings"), ("GET", "/docs")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/v1/chat/completions"), ("GET", "/v2"), ("POST", "/v1/embeddings"), ("GET", "/docs")],
+)
 def test_unknown_path_or_method_is_refused_in_the_dialect(
     method: str, path: str, server: Server
 ) -> None:

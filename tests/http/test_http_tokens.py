@@ -14,7 +14,7 @@ from seawall.adapters.tokens import sign_assertion
 from seawall.compose import new_client_key
 
 if TYPE_CHECKING:
-    from tests.conftest import Reply, Server, Upstream
+    from clinic import Reply, Server, Upstream
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -23,6 +23,7 @@ from seawall.app.trip import Trip
 from seawall.core.errors import Error, Refused, Tampered, Unavailable
 from seawall.core.gateway.breaker import Breaker
 from seawall.core.gateway.exchange import Event
+from seawall.core.gateway.given import Given
 from seawall.core.gateway.inspection import Inspector
 from seawall.core.gateway.openai_answer import Rewriting
 from seawall.core.gateway.openai_chat import PATH, outgoing, read_request
@@ -253,7 +254,7 @@ class AskModel:
 
         rewriting = Rewriting(
             placeholders=trip.recalled.placeholders,
-            inspector=Inspector(find, "\n".join(minimised.texts)),
+            inspector=Inspector(find, Given(minimised.texts, minimised.identifiers)),
             rule=trip.use_case.spec.answers,
             writes_json=trip.request.writes_json,
         )

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from seawall.core.gateway.leaf import find_in_leaf
 from seawall.core.gateway.openai_chat import STRUCTURE
 from seawall.core.phi.known import index_kind, normalise_term
 from seawall.core.phi.walking import transform
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seawall.app.ports import Detector
+    from seawall.core.phi.identifiers import Label
     from seawall.core.phi.known import KnownIdentifiers
     from seawall.core.phi.replacement import Placeholders
     from seawall.core.phi.spans import Span
+    from seawall.core.phi.walking import Path
     from seawall.core.registers.use_case import Sees
-
-_LEADING_KEY: Final = 200
-"""Characters up to which a leaf is read together with its key ("mrn": "12345")."""
 
 
 @dataclass(slots=True)
@@ -36,6 +36,8 @@ class Minimised:
     body: Any = None
     texts: list[str] = field(default_factory=list, repr=False)
     """Every text as it will be sent."""
+    identifiers: list[tuple[Label, str]] = field(default_factory=list, repr=False)
+    """Every identifier that will be sent, because the use case may see its class."""
     found: Counter[str] = field(default_factory=Counter)
     replaced: Counter[str] = field(default_factory=Counter)
     clinical: set[str] = field(default_factory=set)
@@ -64,10 +66,13 @@ def minimise(
     """Return the body with everything replaced that the use case may not see."""
     result = Minimised()
 
-    def leaf(text: str, path: tuple[str | int, ...]) -> str:
+    def find(text: str) -> list[Span]:
+        return detector.find(text, known)
+
+    def leaf(text: str, path: Path) -> str:
         if text in STRUCTURE:
             return text
-        spans = _find(text, path, detector, known)
+        spans = find_in_leaf(find, text, path)
         result.found.update(span.label.value for span in spans)
         for span in spans:
             result.has_known = result.has_known or span.source == "known"
@@ -78,6 +83,9 @@ def minimise(
         if not sees.clinical_text:
             result.clinical.update(term.kind for term in detector.clinical_terms(text))
         replacing = to_replace(spans, sees)
+        result.identifiers += [
+            (span.label, text[span.start : span.end]) for span in spans if span not in replacing
+        ]
         result.replaced.update(span.label.value for span in replacing)
         sent = placeholders.replace(text, replacing)
         result.texts.append(sent)
@@ -85,27 +93,3 @@ def minimise(
 
     result.body = transform(body, leaf)
     return result
-
-
-def _find(
-    text: str,
-    path: tuple[str | int, ...],
-    detector: Detector,
-    known: Sequence[KnownIdentifiers],
-) -> list[Span]:
-    """Find identifiers in a leaf; a short leaf is also read with the key that it stands under."""
-    key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if not key or key in STRUCTURE or len(text) > _LEADING_KEY:
-        return detector.find(text, known)
-    lead = key.replace("_", " ").replace("-", " ") + ": "
-    return [
-        type(span)(
-            max(span.start - len(lead), 0),
-            span.end - len(lead),
-            span.label,
-            span.source,
-            span.score,
-        )
-        for span in detector.find(lead + text, known)
-        if span.end > len(lead)
-    ]

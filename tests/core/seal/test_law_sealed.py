@@ -43,9 +43,7 @@ WAYS_TO_PRINT: dict[str, Callable[[Any], str]] = {
     "f-string": lambda value: f"{value}",
     "pprint": pprint.pformat,
     "json with default": lambda value: json.loads(json.dumps(value, default=str)),
-    "log line": lambda value: logging.LogRecord(
-        "n", 20, "p", 1, "%s", (value,), None
-    ).getMessage(),
+    "log line": lambda value: logging.LogRecord("n", 20, "p", 1, "%s", (value,), None).getMessage(),
 }
 
 

@@ -7,6 +7,7 @@ because it may quote the request. Every wait and every size has a limit.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -71,6 +72,8 @@ class UpstreamClient:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
+            # Transports let go of their sockets in the loop's next turn.
+            await asyncio.sleep(0)
 
     @asynccontextmanager
     async def send(
@@ -88,12 +91,16 @@ class UpstreamClient:
                 ssl=self._context(endpoint.trust),
                 allow_redirects=False,
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
             raise _unavailable(error) from None
         try:
             yield UpstreamAnswer(response)
         finally:
-            # A body that was not read to its end must not reach another exchange.
+            # A body that was not read to its end must not reach another exchange, nor
+            # keep its socket until the upstream agrees to close.
+            unfinished = response.connection
+            if unfinished is not None and unfinished.transport is not None:
+                unfinished.transport.abort()
             response.close()
 
     def _client(self) -> aiohttp.ClientSession:

@@ -27,6 +27,7 @@ def read_secret(reference: str) -> str:
 def _read_file(path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as source:
-            return source.read(_MAX_SECRET).strip()
+            secret = source.read(_MAX_SECRET + 1)
+            return secret.strip() if len(secret) <= _MAX_SECRET else ""
     except (OSError, UnicodeDecodeError):
         return ""

@@ -9,17 +9,19 @@ text back until what follows can no longer change what was found.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.errors import Refused
+from seawall.core.gateway.leaf import find_in_leaf
 from seawall.core.phi.identifiers import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from seawall.core.gateway.given import Given
     from seawall.core.phi.spans import Span
+    from seawall.core.phi.walking import Path
     from seawall.core.registers.use_case import AnswerRule
 
 _CONTEXT: Final = 64
@@ -31,8 +33,6 @@ _STEP: Final = 160
 _HARD_LIMIT: Final = 4_096
 """Held text beyond which it is cut even inside a word."""
 
-_NOT_LETTERS: Final = re.compile(r"[\W_]+")
-
 # An organisation, a bare age or a place in an answer is general knowledge far
 # more often than a leak, and removing "Mayo Clinic guideline" harms care.
 _TELLING: Final = frozenset(Label) - {Label.ORGANIZATION, Label.AGE, Label.LOCATION}
@@ -41,26 +41,34 @@ _TELLING: Final = frozenset(Label) - {Label.ORGANIZATION, Label.AGE, Label.LOCAT
 class Inspector:
     """Finds identifiers in an answer that the model did not get from the request."""
 
-    def __init__(self, find: Callable[[str], Sequence[Span]], sent: str) -> None:
-        """Take a detector's `find`, and all the text that the model saw."""
+    def __init__(self, find: Callable[[str], Sequence[Span]], given: Given) -> None:
+        """Take a detector's `find`, and what the model was given."""
         self._find = find
-        self._sent = _normalised(sent)
+        self._given = given
         self.found: Counter[str] = Counter()
         """How many new identifiers were found so far, by class."""
 
-    def new(self, text: str) -> list[Span]:
-        """Return the spans of `text` whose content the model was not given."""
+    def new(self, text: str, path: Path = ()) -> list[Span]:
+        """Return the spans of a text, or of a leaf at `path`, that the model was not given."""
         return [
             span
-            for span in self._find(text)
+            for span in find_in_leaf(self._find, text, path)
             if (span.source == "known" or span.label in _TELLING)
-            and (content := _normalised(text[span.start : span.end]))
-            and content not in self._sent
+            and not self._given.holds(span.label, text[span.start : span.end])
         ]
 
     def count(self, spans: Sequence[Span]) -> None:
         """Remember what was found, for the outcome's entry."""
         self.found.update(span.label.value for span in spans)
+
+
+def inspect_whole(inspector: Inspector, rule: AnswerRule, text: str, path: Path = ()) -> str:
+    """Return a whole text, or a leaf at `path`, as the rule says; `Refused` for `block`."""
+    spans = inspector.new(text, path)
+    inspector.count(spans)
+    if spans and rule == "block":
+        raise _blocked()
+    return text if rule == "flag" else _masked(text, spans, 0)
 
 
 class AnswerFilter:
@@ -101,14 +109,9 @@ class AnswerFilter:
         spans = [span for span in self._inspector.new(seen) if span.end > offset]
         cut = self._cut(most, [(span.start - offset, span.end - offset) for span in spans])
         going = [span for span in spans if span.end - offset <= cut]
-        if going and self._rule == "block":
-            self._inspector.count(going)
-            raise Refused(
-                "answer-blocked",
-                "the model's answer holds identifiers that were not in the request",
-                "ask again in other words, or go on without AI",
-            )
         self._inspector.count(going)
+        if going and self._rule == "block":
+            raise _blocked()
         released = _masked(self._held[:cut], going, offset)
         self._context = (self._context + self._held[:cut])[-_CONTEXT:]
         self._held = self._held[cut:]
@@ -132,6 +135,14 @@ class AnswerFilter:
         return cut
 
 
+def _blocked() -> Refused:
+    return Refused(
+        "answer-blocked",
+        "the model's answer holds identifiers that were not in the request",
+        "ask again in other words, or go on without AI",
+    )
+
+
 def _masked(text: str, spans: Sequence[Span], offset: int) -> str:
     parts: list[str] = []
     position = 0
@@ -140,7 +151,3 @@ def _masked(text: str, spans: Sequence[Span], offset: int) -> str:
         parts += [text[position:start], f"[{span.label.value} removed]"]
         position = span.end - offset
     return "".join([*parts, text[position:]])
-
-
-def _normalised(text: str) -> str:
-    return _NOT_LETTERS.sub("", text.casefold())

@@ -1,11 +1,12 @@
 """The OpenAI dialect's answers: inspected as the model wrote them, then restored.
 
 `AnswerRewriter` takes a whole answer; `StreamRewriter` takes a stream's events
-one by one. Text is released per choice and per field. A tool call's arguments
-are held until they are complete, because they are JSON, in which a value must
-be escaped for the level that it is written into, and because nobody can act on
-half of them. The events that end a choice are held back until `finish`, so that
-the caller sees the end only after the outcome was recorded.
+one by one. Text is released per choice and per field. What is JSON, a tool call's
+arguments or a structured output, is held until it is complete, because in it
+escapes may hide an identifier and a restored value must be escaped for the level
+that it is written into, and because nobody can act on half of it. The events
+that end a choice are held back until `finish`, so that the caller sees the end
+only after the outcome was recorded.
 """
 
 from __future__ import annotations
@@ -15,20 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from seawall.core.errors import Unavailable
-from seawall.core.gateway.inspection import AnswerFilter, Inspector
-from seawall.core.phi.restoration import (
-    StreamRestorer,
-    json_string,
-    plain,
-    restore,
-    restore_json_text,
-)
+from seawall.core.errors import Invalid, Unavailable
+from seawall.core.gateway.inspection import AnswerFilter, Inspector, inspect_whole
+from seawall.core.phi.restoration import StreamRestorer, restore, restore_json_text
+from seawall.core.phi.walking import dump, parse_strict, transform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from seawall.core.phi.replacement import Placeholders
+    from seawall.core.phi.walking import Path
     from seawall.core.registers.use_case import AnswerRule
 
 _TEXTS: Final = ("content", "refusal", "reasoning_content")
@@ -58,12 +55,27 @@ class Rewriting:
         return AnswerFilter(self.inspector, self.rule)
 
     def whole(self, text: str, *, is_json: bool) -> str:
-        """Inspect and restore one whole text."""
-        checking = self.filter()
-        checked = checking.feed(text) + checking.finish()
+        """Inspect and restore one whole text; JSON leaf by leaf, at every level."""
         if is_json:
-            return restore_json_text(checked, self.placeholders)
-        return restore(checked, self.placeholders)
+            return restore_json_text(self._inspect_json(text), self.placeholders)
+        return restore(inspect_whole(self.inspector, self.rule, text), self.placeholders)
+
+    def _inspect_json(self, text: str) -> str:
+        """Inspect every leaf of a JSON text, so that no escape hides one and the form holds."""
+
+        def leaf(value: str, path: Path) -> str:
+            return inspect_whole(self.inspector, self.rule, value, path)
+
+        try:
+            parsed = parse_strict(text.encode())
+        except (Invalid, UnicodeEncodeError):
+            # Models do write broken JSON; it is text then, and inspected as such.
+            return inspect_whole(self.inspector, self.rule, text)
+        try:
+            inspected = transform(parsed, leaf)
+        except Invalid:
+            raise _garbage() from None
+        return text if inspected == parsed else dump(inspected).decode()
 
 
 def rewrite_answer(raw: bytes, rewriting: Rewriting) -> bytes:
@@ -116,6 +128,23 @@ class _Text:
 
 
 @dataclass(slots=True)
+class _Gathered:
+    """One text of one choice that is JSON: nothing is released before it is whole."""
+
+    rewriting: Rewriting
+    pieces: list[str] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+
+    def feed(self, text: str) -> str:
+        self.pieces.append(text)
+        return ""
+
+    def finish(self) -> str:
+        self.sent.append(self.rewriting.whole("".join(self.pieces), is_json=True))
+        return self.sent[-1]
+
+
+@dataclass(slots=True)
 class _Call:
     """One tool call that is gathering."""
 
@@ -127,7 +156,7 @@ class _Call:
 class _Choice:
     """One choice of a stream."""
 
-    texts: dict[str, _Text] = field(default_factory=dict)
+    texts: dict[str, _Text | _Gathered] = field(default_factory=dict)
     calls: dict[int, _Call] = field(default_factory=dict)
     done_calls: list[dict[str, Any]] = field(default_factory=list)
     is_finished: bool = False
@@ -211,13 +240,15 @@ class StreamRewriter:
         else:
             yield orjson.dumps(chunk)
 
-    def _text(self, state: _Choice, name: str) -> _Text:
+    def _text(self, state: _Choice, name: str) -> _Text | _Gathered:
         held = state.texts.get(name)
         if held is None:
             rewriting = self._rewriting
-            escape = json_string if rewriting.writes_json else plain
-            restorer = StreamRestorer(rewriting.placeholders, escape)
-            held = state.texts[name] = _Text(rewriting.filter(), restorer)
+            if rewriting.writes_json:
+                held = _Gathered(rewriting)
+            else:
+                held = _Text(rewriting.filter(), StreamRestorer(rewriting.placeholders))
+            state.texts[name] = held
         return held
 
     def _gather(self, state: _Choice, fragments: Any) -> None:

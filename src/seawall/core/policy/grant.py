@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from seawall.core.errors import Refused
@@ -31,7 +31,7 @@ class Receipt:
     origin: str
     index: int
     entry: bytes
-    mac: bytes
+    mac: bytes = field(repr=False)
 
     def body(self) -> dict[str, Any]:
         """Return the recorded entry."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import StrictBool, StringConstraints
 
 from seawall.core.registers.spec import Name, Spec, Words
 
@@ -27,5 +27,5 @@ class ClientSpec(Spec):
     title: Words
     public_key: PublicKey
     use_cases: frozenset[Name] = frozenset()
-    may_apply: bool = False
+    may_apply: StrictBool = False
     """Whether this client may apply documents over the API; off unless said."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import StrictBool  # noqa: TC002  pydantic reads the annotation
+
 from seawall.core.phi.identifiers import Label  # noqa: TC001  pydantic reads the annotation
 from seawall.core.policy.purpose import Purpose  # noqa: TC001  as above
 from seawall.core.registers.spec import Name, Spec, Words
@@ -21,7 +23,7 @@ class Sees(Spec):
     """What a use case may show to a model. Empty means nothing."""
 
     identifiers: frozenset[Label] = frozenset()
-    clinical_text: bool = False
+    clinical_text: StrictBool = False
 
 
 class UseCaseSpec(Spec):

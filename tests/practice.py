@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
-
-import pytest
 
 from fakes import (
     FakeClock,
@@ -32,8 +29,6 @@ from seawall.core.policy.principal import Principal
 from seawall.core.registers.agreement import REQUIRED_TERMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from seawall.app.answer import PlainAnswer, StreamedAnswer
     from seawall.core.phi.detection import Detector
 
@@ -206,20 +201,10 @@ ABDUL: Final = person("abdul", "Koepp", "Abdul", "MR-448812")
 ANDY: Final = person("andy", "Schaden", "Andy", "MR-771203")
 
 
-@pytest.fixture
-def practice(detector: Detector) -> Callable[..., Practice]:
-    """Return a function that opens a practice with two patients and a model by a script."""
-
-    def opened(*script: Any) -> Practice:
-        made = Practice(detector, *script)
-        asyncio.run(furnish(made))
-        return made
-
-    return opened
-
-
-async def furnish(practice: Practice) -> None:
-    """Open a practice and import its two patients."""
+async def opened(detector: Detector, *script: Any) -> Practice:
+    """Return a practice with two patients, and a model by a script."""
+    practice = Practice(detector, *script)
     await practice.open()
     for resource in (ABDUL, ANDY):
         await practice.import_patient.import_patient(OPERATOR, resource)
+    return practice
