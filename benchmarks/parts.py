@@ -26,6 +26,7 @@ from seawall.app.minimise import minimise
 from seawall.app.ports import CloseExchange, KeepSealed, OpenExchange
 from seawall.app.recall import Recall
 from seawall.compose import client_assertion
+from seawall.core.gateway.given import Given
 from seawall.core.gateway.inspection import Inspector
 from seawall.core.gateway.openai_answer import Rewriting, rewrite_answer
 from seawall.core.gateway.openai_chat import STRUCTURE, outgoing, read_request
@@ -98,9 +99,8 @@ class _Exchange:
     def rewrite(self) -> None:
         """Inspect and restore the answer."""
         detector, recalled = self.writer.detector, self.recalled
-        inspector = Inspector(
-            lambda text: detector.find(text, recalled.known), "\n".join(self.minimised.texts)
-        )
+        given = Given(self.minimised.texts, self.minimised.identifiers)
+        inspector = Inspector(lambda text: detector.find(text, recalled.known), given)
         rewriting = Rewriting(self.placeholders, inspector, "mask", writes_json=False)
         rewrite_answer(completion(), rewriting)
 

@@ -60,7 +60,7 @@ BESIDE_A_DEMO: Final = (
     "how-to/register-a-client.md",
 )
 SERVER_PAGE: Final = DOCS / "how-to" / "run-a-server.md"
-PATIENCE: Final = 60
+PATIENCE: Final = 240
 """Seconds after which something that should come is given up."""
 
 _FENCE: Final = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

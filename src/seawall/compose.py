@@ -76,6 +76,7 @@ class Installation:
     def create(cls, settings: Settings, passphrase: Passphrase) -> Installation:
         """Make a new data folder's key ring and database; `Conflict` if there is one."""
         random = SystemRandom()
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         ring = RingFile.create(settings.data_dir / RING, passphrase.value, random)
         for name in _KEYS:
             ring.ensure(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from fakes import ScriptedAnswer
 from practice import TENANT, call, completion, opened, says, streams
 from seawall.app.answer import PlainAnswer, StreamedAnswer
+from seawall.app.trip import Trip
 from seawall.core.errors import Error, Invalid, Refused, Tampered, Unavailable
+from seawall.core.gateway.openai_chat import ChatRequest
+from seawall.core.policy.decision import Question, decide
+from seawall.core.registers.register import Register
 
 if TYPE_CHECKING:
     from practice import Practice
@@ -354,3 +359,25 @@ async def test_large_body_is_walked_all_the_same(detector: Detector) -> None:
 def test_call_shows_nothing_of_its_body() -> None:
     """The repr of a call holds nothing of the request."""
     assert "Koepp" not in repr(call("Koepp"))
+
+
+async def test_changed_data_before_sending_alarms_and_sends_nothing(detector: Detector) -> None:
+    """Integrity that is broken before the intent is an alarm without an entry; nothing is sent."""
+    practice = await opened(detector)
+    practice.ledger.failing["exchange.intent"] = Tampered("database-tampered", "changed", "look")
+
+    await refused(practice)
+
+    assert [("database-tampered", TENANT, None)] == practice.notifier.alarms
+    assert [] == practice.model.sent
+
+
+def test_refused_trip_has_no_use_case_and_no_endpoint() -> None:
+    """Asking a refused exchange for its use case or endpoint is a programmer's mistake."""
+    question = Question("app", "summary", "model", frozenset(), date(2026, 3, 2))
+    request = ChatRequest("model", {}, is_stream=False, writes_json=False, features=frozenset())
+    trip = Trip(call(), request, decide(question, Register()), "item")
+
+    for part in ("use_case", "endpoint"):
+        with pytest.raises(RuntimeError):
+            getattr(trip, part)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from fakes import MemoryLedger, MemoryStore
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.errors import Missing, Tampered
 from seawall.core.ledger.proofs import verify_proof
+
+if TYPE_CHECKING:
+    from seawall.app.ports import Head
 
 LOG = "clinic"
 SIZES = [1, 2, 255, 256, 257, 600]
@@ -110,3 +116,17 @@ async def test_lost_entries_are_found() -> None:
 
     with pytest.raises(Tampered):
         await checked(reader)
+
+
+async def test_checkpoint_of_another_log_is_found() -> None:
+    """A signed checkpoint that is of another size than the log's head is an alarm."""
+    ledger, _ = await filled(3)
+
+    class Lying(MemoryStore):
+        async def head(self, log: str) -> Head:
+            return replace(await super().head(log), size=2)
+
+    with pytest.raises(Tampered) as tampered:
+        await checked(ReadLedger(Lying(ledger)))
+
+    assert "ledger-tampered" == tampered.value.code

@@ -284,8 +284,9 @@ def test_invalid_document_changes_nothing(server: Server) -> None:
     assert size == len(server.clinic.entries())
 
 
-def test_documents_take_a_token(server: Server) -> None:
-    """Applying documents without a token is 401."""
+def test_documents_and_models_take_a_token(server: Server) -> None:
+    """Applying documents and listing models without a token is 401."""
+    assert 401 == server.send("GET", "/v1/models").status
     assert 401 == server.send("POST", "/api/documents", b"[]").status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -29,7 +30,11 @@ app.add_typer(patient.commands, name="patient")
 
 
 def main() -> None:
-    """Run the command line; an error of ours is told in two lines, exit status 1."""
+    """Run the command line; an error of ours is told in two lines, exit status 1.
+
+    What it writes, its user alone may read.
+    """
+    os.umask(0o077)
     try:
         app()
     except Error as error:

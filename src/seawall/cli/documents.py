@@ -22,7 +22,7 @@ from seawall.cli.options import (
 )
 from seawall.cli.output import print_json, print_table
 from seawall.cli.running import fetch_token, send_documents, server_url
-from seawall.core.errors import Conflict, Invalid
+from seawall.core.errors import Conflict, Invalid, Missing
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.register import KINDS, Register
 
@@ -102,7 +102,7 @@ def get(
         document for document in register if document.kind == kind and name in (None, document.name)
     ]
     if name is not None and not found:
-        raise Invalid(
+        raise Missing(
             "document-unknown", f"there is no {kind} of this name", f"see: seawall get {kind}"
         )
     shown = [
@@ -144,7 +144,7 @@ def history(
     installation = open_installation(data_dir, passphrase_file)
     versions = asyncio.run(_history(installation, tenant, kind, name))
     if not versions:
-        raise Invalid(
+        raise Missing(
             "document-unknown", f"there is no {kind} of this name", f"see: seawall get {kind}"
         )
     if json:

@@ -4,7 +4,7 @@ Everything that decides whether a step may follow another is in `TRANSITIONS`;
 an event that is not in the table is a bug and raises `RuntimeError`. So
 nothing can be sent that was not recorded, and nothing can be answered whose
 outcome was not recorded: the table has no such path. The diagram in
-docs/explanation/exchange.md is drawn from this table.
+docs/reference/exchange-states.md is drawn from this table.
 """
 
 from __future__ import annotations
