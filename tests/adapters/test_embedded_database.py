@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "statement",
-    ["update entries set entry = x'00'", "delete from entries", "update entries set position = 9"],
+    [
+        "update entries set entry = x'00'",
+        "delete from entries",
+        "update entries set position = 9",
+        "insert or replace into entries select log, position, x'00' from entries",
+    ],
 )
 async def test_entries_cannot_be_changed_by_sql(tmp_path: Path, statement: str) -> None:
     """The database itself refuses to change or delete an entry."""

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import logging
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,12 +27,14 @@ def stream() -> Iterator[io.StringIO]:
     """Log at the level `debug` to a stream; leave the process's logging as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, logging.raiseExceptions
     root.handlers.clear()
     written = io.StringIO()
     configure(written, "debug")
     yield written
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook, threading.excepthook, logging.raiseExceptions = hooks
     structlog.reset_defaults()
 
 
@@ -97,6 +101,7 @@ def test_lines_below_the_level_are_not_written() -> None:
     """At the level `error` neither our own lines nor a library's below it come out."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, logging.raiseExceptions
     root.handlers.clear()
     stream = io.StringIO()
     configure(stream, "error")
@@ -105,6 +110,7 @@ def test_lines_below_the_level_are_not_written() -> None:
     structlog.get_logger().error("own", code="b")
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook, threading.excepthook, logging.raiseExceptions = hooks
     structlog.reset_defaults()
     assert ["b"] == [line["code"] for line in lines(stream)]
 
@@ -150,3 +156,20 @@ def test_an_alarm_names_its_entry(stream: io.StringIO) -> None:
     assert {("alarm", "error", "outcome-unknown", "clinic")} == {
         (line["event"], line["level"], line["code"], line["tenant"]) for line in written
     }
+
+
+def test_what_nobody_catches_is_its_type_and_its_places(stream: io.StringIO) -> None:
+    """An exception that ends the process or a thread is reported without a word of its text."""
+    try:
+        int(MARKER)
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    def fail() -> None:
+        int(MARKER)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+    assert [("bug", "ValueError")] * 2 == [(line["event"], line["type"]) for line in lines(stream)]

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import TextIO
 
     from structlog.typing import EventDict
@@ -41,6 +44,10 @@ def configure(stream: TextIO, level: str) -> None:
     )
     handler = _Reducing(level.upper())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # What nobody catches would be printed with its text, which may hold a value.
+    sys.excepthook = _report
+    threading.excepthook = _report_thread
+    logging.raiseExceptions = False
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "aiohttp"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
@@ -69,13 +76,25 @@ class _Reducing(logging.Handler):
             "where": f"{record.module}:{record.lineno}",
         }
         if record.exc_info and record.exc_info[0]:
-            fields["type"] = record.exc_info[0].__name__
-            frames = traceback.extract_tb(record.exc_info[2])[-8:]
-            fields["where"] = [
-                f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in frames
-            ]
+            fields |= _reduced(record.exc_info[0], record.exc_info[2])
         log = structlog.get_logger()
         getattr(log, record.levelname.lower(), log.info)("library", **fields)
+
+
+def _reduced(kind: type[BaseException], places: TracebackType | None) -> dict[str, Any]:
+    """Reduce an exception to its type and the places that it passed, without its text."""
+    frames = traceback.extract_tb(places)[-8:]
+    where = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno}" for frame in frames]
+    return {"type": kind.__name__, "where": where}
+
+
+def _report(kind: type[BaseException], _: BaseException, places: TracebackType | None) -> None:
+    structlog.get_logger().error("bug", **_reduced(kind, places))
+
+
+def _report_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit:
+        structlog.get_logger().error("bug", **_reduced(args.exc_type, args.exc_traceback))
 
 
 class LogNotifier:

@@ -121,8 +121,17 @@ open_exchanges: Final = Table(
 """Exchanges with an intent and no outcome yet."""
 
 APPEND_ONLY: Final = tuple(
-    f"create trigger entries_refuse_{verb} before {verb} on entries "
-    "begin select raise(abort, 'entries are append-only'); end"
-    for verb in ("update", "delete")
+    f"create trigger entries_refuse_{name} before {moment} begin "
+    "select raise(abort, 'entries are append-only'); end"
+    for name, moment in (
+        ("update", "update on entries"),
+        ("delete", "delete on entries"),
+        # `insert or replace` deletes without asking the trigger above.
+        (
+            "replace",
+            "insert on entries when exists "
+            "(select 1 from entries where log = new.log and position = new.position)",
+        ),
+    )
 )
 """Statements that make SQLite refuse changes to entries."""
