@@ -13,7 +13,7 @@ from seawall.sandbox.faults import FAULTS, HUGE_BYTES
 if TYPE_CHECKING:
     import socket
 
-    from tests.sandbox.conftest import Sandbox
+    from sandbox.conftest import Sandbox
 
 
 @pytest.mark.parametrize("stream", [False, True])

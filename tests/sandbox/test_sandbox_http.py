@@ -11,7 +11,7 @@ import openai
 import pytest
 
 if TYPE_CHECKING:
-    from tests.sandbox.conftest import Sandbox
+    from sandbox.conftest import Sandbox
 
 NOTE = (
     "Summarize this note.\n\nPatient: [NAME-1], seen [DATE-1].\n"

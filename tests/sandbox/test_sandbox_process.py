@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.sandbox.conftest import Credentials, Sandbox
+    from sandbox.conftest import Credentials, Sandbox
 
     Start = Callable[..., subprocess.Popen[bytes]]
     ReadPort = Callable[[subprocess.Popen[bytes]], int]

@@ -120,6 +120,7 @@ open_exchanges: Final = Table(
 )
 """Exchanges with an intent and no outcome yet."""
 
+_EXISTS: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
 APPEND_ONLY: Final = tuple(
     f"create trigger entries_refuse_{name} before {moment} begin "
     "select raise(abort, 'entries are append-only'); end"
@@ -127,11 +128,7 @@ APPEND_ONLY: Final = tuple(
         ("update", "update on entries"),
         ("delete", "delete on entries"),
         # `insert or replace` deletes without asking the trigger above.
-        (
-            "replace",
-            "insert on entries when exists "
-            "(select 1 from entries where log = new.log and position = new.position)",
-        ),
+        ("replace", f"insert on entries when {_EXISTS}"),
     )
 )
 """Statements that make SQLite refuse changes to entries."""
