@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; `Unavailable` if the address is taken or not ours."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, so that the event loop turns Nagle's delay off on what it accepts.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
