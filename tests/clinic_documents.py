@@ -51,7 +51,7 @@ def agreements() -> dict[str, dict[str, Any]]:
     return {"standing": agreement(), **failing, "partial": partial}
 
 
-def endpoints(url: str, secret: Path, trust: Path) -> dict[str, dict[str, Any]]:
+def endpoints(url: str, secret: str, trust: Path) -> dict[str, dict[str, Any]]:
     """Return the specs of the clinic's endpoints, all of them the one sandbox model."""
 
     def endpoint(switches: str = "", **changed: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def use_cases() -> dict[str, dict[str, Any]]:
 
 
 def documents(
-    url: str, secret: Path, trust: Path, keys: Mapping[str, Mapping[str, str]]
+    url: str, secret: str, trust: Path, keys: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, Any]]:
     """Return every document of the clinic."""
     granted = {

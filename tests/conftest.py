@@ -51,11 +51,12 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clinic
     installation = Installation.create(settings, passphrase)
     keys = {name: new_client_key() for name in ("app", "narrow", "bare", "changing", "admin")}
     clinic = Clinic(installation, keys, sample_patients())
-    secret = place / "sandbox-key"
+    secret = settings.data_dir / "secrets" / "sandbox"
+    secret.parent.mkdir()
     secret.write_text(SANDBOX_KEY, encoding="ascii")
     with sandbox(installation) as port:
         url = f"https://127.0.0.1:{port}/v1"
-        asyncio.run(furnish(clinic, documents(url, secret, clinic.authority, keys)))
+        asyncio.run(furnish(clinic, documents(url, secret.name, clinic.authority, keys)))
         yield clinic, Upstream(port, clinic.authority)
 
 

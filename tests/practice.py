@@ -70,6 +70,7 @@ class Practice:
             token_url=TOKEN_URL,
         )
         self.ask_model = AskModel(
+            closing=self.close_exchanges,
             **keyed,
             documents=self.documents,
             recall=Recall(**keyed),

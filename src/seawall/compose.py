@@ -8,6 +8,8 @@ functions at the end.
 
 from __future__ import annotations
 
+import gc
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,17 +40,18 @@ from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.read_ledger import ReadLedger
 from seawall.app.recall import Recall
-from seawall.core.errors import Unavailable
+from seawall.core.errors import Invalid, Unavailable
+from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
 from seawall.http.metrics import Metrics
 from seawall.http.oauth import TokenDoor
-from seawall.http.server import listen, server_context, serving
+from seawall.http.server import listen, run, server_context, serving
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
     from typing import TextIO
 
     from sqlalchemy import Engine
@@ -77,9 +80,7 @@ class Installation:
         """Make a new data folder's key ring and database; `Conflict` if there is one."""
         random = SystemRandom()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = RingFile.create(settings.data_dir / RING, passphrase.value, random)
-        for name in _KEYS:
-            ring.ensure(name)
+        ring = RingFile.create(settings.data_dir / RING, passphrase.value, random, _KEYS)
         made = cls(settings, ring, SystemClock(), random)
         prepare_schema(made.engine)
         return made
@@ -138,10 +139,13 @@ class Installation:
         """
         lock = FolderLock(self.settings.data_dir / LOCK)
         try:
+            # Nothing to do, unless an earlier process was ended before the tables were made.
+            prepare_schema(self.engine)
             signer = Signer(self.signing_key.sign, self.public_key, self.ring.key("receipts"))
             sequencer = Sequencer(self._connect, signer, limit_seconds=self.settings.ledger_seconds)
             try:
-                writer = Writer(self, sequencer, detector, models or UpstreamClient())
+                client = models or UpstreamClient(secrets=self.settings.data_dir / "secrets")
+                writer = Writer(self, sequencer, detector, client)
                 await writer.begin()
                 try:
                     yield writer
@@ -183,6 +187,10 @@ class Writer:
             random=random,
         )
         self.notifier = LogNotifier()
+        self.closing = CloseExchanges(
+            store=store, ledger=sequencer, clock=clock, notifier=self.notifier
+        )
+        self._asking: list[AskModel] = []
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
@@ -205,21 +213,27 @@ class Writer:
         """Open the system's log, read the documents, close what a crash left open."""
         await self.ledger.open_log(SYSTEM_LOG, self._origin())
         await self.documents.load()
-        closing = CloseExchanges(
-            store=self._installation.store,
-            ledger=self.ledger,
-            clock=self._installation.clock,
-            notifier=self.notifier,
-        )
-        await closing.close_open()
+        await self.closing.close_open()
 
     async def end(self) -> None:
-        """Close connections to models."""
+        """Close connections to models, and let go of threads and tasks."""
+        self.closing.stop()
+        for ask_model in self._asking:
+            ask_model.close()
         if isinstance(self._models, UpstreamClient):
             await self._models.close()
 
     async def open_tenant(self, tenant: str) -> None:
-        """Begin a tenant: its keys, its log, its empty register; nothing changes if it exists."""
+        """Begin a tenant: its keys, its log, its empty register; nothing changes if it exists.
+
+        `Invalid` if the name is not a document name, or is the system's.
+        """
+        if tenant == SYSTEM_LOG or not re.fullmatch(NAME_PATTERN, tenant):
+            raise Invalid(
+                "tenant-name",
+                "this cannot be a tenant's name",
+                f"use lower-case letters, digits, '.', '_' and '-', and not '{SYSTEM_LOG}'",
+            )
         self.keys.prepare(tenant)
         await self.ledger.open_log(tenant, self._origin())
         await self.documents.load()
@@ -243,9 +257,11 @@ class Writer:
             models=self._models,
             detector=self.detector,
             notifier=self.notifier,
+            closing=self.closing,
             clock=installation.clock,
             random=installation.random,
         )
+        self._asking.append(ask_model)
 
         async def is_ready() -> None:
             await installation.store.head(SYSTEM_LOG)
@@ -271,7 +287,11 @@ class Writer:
         context = server_context(certificate.certificate, certificate.key, certificate.password)
         listener = listen(settings.host, settings.port)
         url = f"https://{settings.name}:{listener.getsockname()[1]}"
-        async with serving(self.application(), listener, context) as task:
+        app = self.application()
+        # The lists and expressions live as long as the process: no collection need visit them.
+        gc.collect()
+        gc.freeze()
+        async with serving(app, listener, context) as task:
             yield url, task
 
     def _origin(self) -> str:
@@ -281,6 +301,11 @@ class Writer:
 def log_to(stream: TextIO, level: str) -> None:
     """Send this process's log lines to `stream`, through the allow-list."""
     configure(stream, level)
+
+
+def run_server(main: Coroutine[Any, Any, None]) -> None:
+    """Run a server's main coroutine on a fast event loop."""
+    run(main)
 
 
 def is_free(host: str, port: int) -> bool:

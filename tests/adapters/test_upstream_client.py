@@ -37,11 +37,11 @@ class Model:
 
     port: int
     tls: ServerCertificate
-    secret: Path
+    secrets: Path
 
     def endpoint(self, **fields: Any) -> Any:
         """Return the Endpoint of this model; `fields` replace what is right."""
-        right = {"trust": str(self.tls.authority), "secret": f"file:{self.secret}"}
+        right = {"trust": str(self.tls.authority), "secret": "file:secret"}
         return an_endpoint(f"https://127.0.0.1:{self.port}/v1", **{**right, **fields})
 
 
@@ -62,14 +62,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
-    yield Model(int(json.loads(process.stdout.readline())["port"]), tls, folder / "secret")
+    yield Model(int(json.loads(process.stdout.readline())["port"]), tls, folder)
     process.communicate(timeout=20)
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[UpstreamClient]:
+async def client(model: Model) -> AsyncIterator[UpstreamClient]:
     """Return a client that waits long, and close it."""
-    made = UpstreamClient()
+    made = UpstreamClient(secrets=model.secrets)
     yield made
     await made.close()
 
@@ -164,7 +164,7 @@ async def test_an_answer_that_breaks_off_or_never_ends_is_unavailable(
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_upstream_that_falls_silent_is_given_up(model: Model, *, stream: bool) -> None:
     """After the idle limit a silent upstream is unavailable, also in the middle of a stream."""
-    impatient = UpstreamClient(idle_seconds=0.3)
+    impatient = UpstreamClient(secrets=model.secrets, idle_seconds=0.3)
     code = await refusal(impatient, model.endpoint(), request("stall", stream=stream))
     await impatient.close()
     assert code == "upstream-timeout"
@@ -256,23 +256,23 @@ async def test_an_upstream_that_speaks_no_http_is_not_quoted(
 
 async def test_without_its_secret_nothing_is_sent(client: UpstreamClient, model: Model) -> None:
     """An endpoint whose secret is not there is refused before a connection is made."""
-    endpoint = model.endpoint(secret="file:/nowhere/secret")
+    endpoint = model.endpoint(secret="file:nowhere")
     assert await refusal(client, endpoint) == "secret-missing"
 
 
-async def test_a_client_that_sent_nothing_closes() -> None:
+async def test_a_client_that_sent_nothing_closes(tmp_path: Path) -> None:
     """Closing a client that was never used does nothing."""
-    await UpstreamClient().close()
+    await UpstreamClient(secrets=tmp_path).close()
 
 
 def test_a_secret_is_read_where_its_reference_says(
     tmp_path: Path, variables: MutableMapping[str, str]
 ) -> None:
-    """`env:` names a variable and `file:` a file, whose spaces at the ends do not count."""
-    variables["UPSTREAM_KEY"] = "from-env"
+    """`env:` names a variable, `file:` a file of the folder; spaces at its ends do not count."""
+    variables["SEAWALL_SECRET_KEY"] = "from-env"
     (tmp_path / "secret").write_text(" from-file\n", encoding="ascii")
-    assert read_secret("env:UPSTREAM_KEY") == "from-env"
-    assert read_secret(f"file:{tmp_path / 'secret'}") == "from-file"
+    assert read_secret("env:SEAWALL_SECRET_KEY", tmp_path) == "from-env"
+    assert read_secret("file:secret", tmp_path) == "from-file"
 
 
 @pytest.mark.parametrize(
@@ -282,14 +282,15 @@ def test_a_secret_that_is_not_usable_is_missing(tmp_path: Path, content: bytes) 
     """What is empty, not printable ASCII on one line or too long is missing, and not quoted."""
     (tmp_path / "secret").write_bytes(content)
     with pytest.raises(Unavailable) as caught:
-        read_secret(f"file:{tmp_path / 'secret'}")
+        read_secret("file:secret", tmp_path)
     assert caught.value.code == "secret-missing"
     assert "lines" not in repr(caught.value)
 
 
-@pytest.mark.parametrize("reference", ["env:NO_SUCH_VARIABLE_AT_ALL", "file:/nowhere", "file:/"])
-def test_a_secret_that_is_not_there_is_missing(reference: str) -> None:
+@pytest.mark.parametrize("reference", ["env:SEAWALL_SECRET_NONE", "file:nowhere", "file:folder"])
+def test_a_secret_that_is_not_there_is_missing(tmp_path: Path, reference: str) -> None:
     """A variable that is not set, a missing file and a folder are missing secrets."""
+    (tmp_path / "folder").mkdir()
     with pytest.raises(Unavailable) as caught:
-        read_secret(reference)
+        read_secret(reference, tmp_path)
     assert caught.value.code == "secret-missing"

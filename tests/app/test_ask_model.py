@@ -97,7 +97,7 @@ async def test_ledger_down_at_the_outcome_withholds_a_plain_answer(detector: Det
     error = await refused(practice)
     intent = len(practice.entries()) - 1
 
-    assert ("ledger-unavailable", intent) == (error.code, error.entry)
+    assert ("outcome-unrecorded", intent) == (error.code, error.entry)
     assert [("outcome-unrecorded", TENANT, intent)] == practice.notifier.alarms
     assert 1 == len(await practice.store.open_exchanges(TENANT))
 
@@ -109,7 +109,7 @@ async def test_ledger_down_at_the_outcome_ends_a_stream_in_an_error(detector: De
 
     text = await drained(await practice.ask(stream=True))
 
-    assert '"code":"ledger-unavailable"' in text
+    assert '"code":"outcome-unrecorded"' in text
     assert ("[DONE]" in text, '"finish_reason":"stop"' in text) == (False, False)
     assert ["outcome-unrecorded"] == [alarm[0] for alarm in practice.notifier.alarms]
 
@@ -376,7 +376,7 @@ def test_refused_trip_has_no_use_case_and_no_endpoint() -> None:
     """Asking a refused exchange for its use case or endpoint is a programmer's mistake."""
     question = Question("app", "summary", "model", frozenset(), date(2026, 3, 2))
     request = ChatRequest("model", {}, is_stream=False, writes_json=False, features=frozenset())
-    trip = Trip(call(), request, decide(question, Register()), "item")
+    trip = Trip(call(), request, question, decide(question, Register()), "item")
 
     for part in ("use_case", "endpoint"):
         with pytest.raises(RuntimeError):

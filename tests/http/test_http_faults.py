@@ -12,7 +12,7 @@ from seawall.adapters.models.openai import UpstreamClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clinic import Server, Upstream
+    from clinic import Clinic, Server, Upstream
 
 PLAIN = [
     ("on-reset", 502, "upstream-unreachable"),
@@ -91,9 +91,13 @@ def test_breaker_opens_after_five_failures_and_sends_nothing(
     assert "answered" == server.ask("hi", "echo").code
 
 
-def test_stalling_upstream_is_given_up(serve_here: Callable[..., Any], upstream: Upstream) -> None:
+def test_stalling_upstream_is_given_up(
+    clinic: Clinic, serve_here: Callable[..., Any], upstream: Upstream
+) -> None:
     """An upstream that falls silent is given up after its time limit, in a stream too."""
-    with serve_here(UpstreamClient(idle_seconds=0.3)) as (server, _):
+    with serve_here(
+        UpstreamClient(secrets=clinic.installation.settings.data_dir / "secrets", idle_seconds=0.3)
+    ) as (server, _):
         plain = server.ask("hi", "on-stall")
         streamed = server.ask(SAID, "on-stall", stream=True).events()
 

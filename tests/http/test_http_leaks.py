@@ -101,7 +101,6 @@ def test_number_that_is_an_identifier_does_not_reach_the_model(
     schema = {"type": "object", "properties": {"n": {"const": number}}}
     body = {
         "model": "echo",
-        "seed": number,
         "messages": [{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "x"}],
         "tools": [{"type": "function", "function": {"name": "dial", "parameters": schema}}],
     }

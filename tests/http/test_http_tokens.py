@@ -120,7 +120,7 @@ def test_assertion_with_a_wrong_claim_is_refused(changed: dict[str, Any], server
     Whole numbers are seconds from now.
     """
     now = int(time.time())
-    claims = {
+    claims: dict[str, Any] = {
         name: now + value if name in ("exp", "iat") and isinstance(value, int) else value
         for name, value in changed.items()
     }

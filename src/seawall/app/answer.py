@@ -8,6 +8,7 @@ recorded; if that fails, the stream ends in the dialect's error.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
@@ -23,12 +24,15 @@ from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
-    from contextlib import AsyncExitStack
+    from concurrent.futures import Executor
 
+    from seawall.app.close_exchanges import CloseExchanges
     from seawall.app.ports import Answer, Clock, KeyRing, Ledger, Notifier
     from seawall.app.trip import Trip
 
 ANSWER: Final = "exchange.answer"
+LARGE_BYTES: Final = 16_384
+"""Size from which a body is searched away from the event loop."""
 
 Outcome = Literal["answered", "blocked", "failed", "abandoned"]
 
@@ -77,8 +81,12 @@ class _Return:
         keys: KeyRing,
         clock: Clock,
         notifier: Notifier,
+        closing: CloseExchanges,
+        aside: Executor,
     ) -> None:
         self._trip = trip
+        self._closing = closing
+        self._aside = aside
         self._rewriting = rewriting
         self._ledger = ledger
         self._keys = keys
@@ -99,10 +107,16 @@ class _Return:
             self._notifier.alarm(error.code, self._trip.tenant, self._trip.intent)
         await self._record("blocked" if blocked else "failed", self._so_far(), code=error.code)
 
-    async def record_departure(self) -> None:
-        """Record that the caller went away before the end."""
+    async def record_bug(self) -> None:
+        """Record that the exchange ended in a mistake of the program."""
+        if not self._trip.exchange.is_over:
+            self._trip.exchange.advance(Event.FAIL)
+            await self._record("failed", self._so_far(), code="internal")
+
+    async def record_departure(self, code: str) -> None:
+        """Record that the exchange was given up: `client-gone` or `server-stopping`."""
         self._trip.exchange.advance(Event.FAIL)
-        await self._record("abandoned", self._so_far(), code="client-gone")
+        await self._record("abandoned", self._so_far(), code=code)
 
     async def _record_answer(self, payload: bytes) -> None:
         """Make the outcome durable; if that fails, nothing is handed over."""
@@ -110,10 +124,15 @@ class _Return:
         try:
             await self._append("answered", payload, {})
         except Error as error:
-            error.entry = self._trip.intent
             self._trip.exchange.advance(Event.FAIL)
-            self._notifier.alarm("outcome-unrecorded", self._trip.tenant, self._trip.intent)
-            raise
+            self._leave_open()
+            withheld = Unavailable(
+                "outcome-unrecorded",
+                "the model answered, but the ledger cannot record the answer",
+                "the request was sent once already: ask again only if that may happen twice",
+            )
+            withheld.entry = self._trip.intent
+            raise withheld from error
         self._trip.exchange.advance(Event.RECORD_OUTCOME)
 
     async def _record(self, outcome: Outcome, payload: bytes, **fields: Any) -> None:
@@ -121,7 +140,12 @@ class _Return:
             await self._append(outcome, payload, fields)
         except Error:
             # The exchange failed already; that its end is not recorded either is alarmed.
-            self._notifier.alarm("outcome-unrecorded", self._trip.tenant, self._trip.intent)
+            self._leave_open()
+
+    def _leave_open(self) -> None:
+        """Alarm that the outcome is not recorded, and have it recorded as soon as may be."""
+        self._notifier.alarm("outcome-unrecorded", self._trip.tenant, self._trip.intent)
+        self._closing.close_later(self._trip.tenant, self._trip.item, "unrecorded")
 
     async def _append(self, outcome: Outcome, payload: bytes, fields: dict[str, Any]) -> None:
         trip = self._trip
@@ -156,7 +180,14 @@ class PlainAnswer(_Return):
 
     async def receive(self, upstream: Answer, _stack: AsyncExitStack) -> None:
         """Read and rewrite the upstream's answer."""
-        self.body = rewrite_answer(await upstream.read(), self._rewriting)
+        raw = await upstream.read()
+        if len(raw) > LARGE_BYTES:
+            loop = asyncio.get_running_loop()
+            self.body = await loop.run_in_executor(
+                self._aside, rewrite_answer, raw, self._rewriting
+            )
+        else:
+            self.body = rewrite_answer(raw, self._rewriting)
 
     async def conclude(self) -> None:
         """Record the outcome; the body may be handed over when this returns."""
@@ -172,7 +203,9 @@ class StreamedAnswer(_Return):
         self._rewriter = StreamRewriter(self._rewriting)
         self._chunks: AsyncIterator[bytes]
         self._first = b""
-        self._stack: AsyncExitStack
+        self._stack = AsyncExitStack()
+        self.leaving = "client-gone"
+        """Why the stream is given up, if it is."""
 
     async def receive(self, upstream: Answer, stack: AsyncExitStack) -> None:
         """Wait for the first bytes, then take over the connection."""
@@ -199,12 +232,17 @@ class StreamedAnswer(_Return):
             if not self._trip.exchange.is_over:
                 await self.record_failure(error)
             yield event(orjson.dumps(error_body(error)))
-        except (asyncio.CancelledError, GeneratorExit):
-            if not self._trip.exchange.is_over:
-                await asyncio.shield(self.record_departure())
+        except Exception:  # a bug, raised on: but the intent must not stay open for it
+            await self.record_bug()
             raise
         finally:
-            await self._stack.aclose()
+            await asyncio.shield(self.close())
+
+    async def close(self) -> None:
+        """End the exchange, if it has not ended, and let go of the upstream; may be repeated."""
+        if not self._trip.exchange.is_over:
+            await self.record_departure(self.leaving)
+        await self._stack.aclose()
 
     def _feed(self, chunk: bytes) -> list[bytes]:
         return [out for data in self._framer.feed(chunk) for out in self._rewriter.feed(data)]

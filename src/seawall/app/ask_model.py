@@ -11,16 +11,18 @@ the entry.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from seawall.app.answer import PlainAnswer, StreamedAnswer, check_status
+from seawall.app.answer import LARGE_BYTES, PlainAnswer, StreamedAnswer, check_status
 from seawall.app.entries import entry
 from seawall.app.minimise import minimise
 from seawall.app.ports import KeepSealed, OpenExchange
 from seawall.app.recall import PLACEHOLDERS, UNATTRIBUTED
 from seawall.app.trip import Trip
-from seawall.core.errors import Error, Refused, Tampered, Unavailable
+from seawall.core.errors import Error, Invalid, Refused, Tampered, Unavailable
 from seawall.core.gateway.breaker import Breaker
 from seawall.core.gateway.exchange import Event
 from seawall.core.gateway.given import Given
@@ -33,8 +35,9 @@ from seawall.core.policy.scope import refuse_clinical
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from seawall.app.close_exchanges import CloseExchanges
     from seawall.app.documents import Documents
     from seawall.app.minimise import Minimised
     from seawall.app.ports import (
@@ -55,8 +58,10 @@ if TYPE_CHECKING:
 
 REQUEST: Final = "exchange.request"
 
-_LARGE: Final = 16_384
-"""Bytes of a body from which walking leaves the event loop."""
+_MOST_WAITING: Final = 16
+"""Large requests that may wait for a search at once."""
+_SAYING: Final = frozenset({"upstream-unreachable", "upstream-timeout", "upstream-failed"})
+"""Failures that say something of the endpoint, and not of one request."""
 
 
 class AskModel:
@@ -73,6 +78,7 @@ class AskModel:
         models: ModelClient,
         detector: Detector,
         notifier: Notifier,
+        closing: CloseExchanges,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -86,7 +92,14 @@ class AskModel:
         self._notifier = notifier
         self._clock = clock
         self._random = random
+        self._closing = closing
         self._breakers: dict[str, Breaker] = {}
+        self._executor = ThreadPoolExecutor(1, "search")
+        self._waiting = 0
+
+    def close(self) -> None:
+        """Let go of the thread for long searches."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, call: Call) -> PlainAnswer | StreamedAnswer:
         """Carry one exchange as far as its answer, or its stream's beginning.
@@ -106,9 +119,10 @@ class AskModel:
             )
             async with trip.recalled.lock:
                 minimised = await self._minimise(trip)
+                self._check_still(trip)
                 body = dump(outgoing(minimised.body, trip.endpoint.spec.model))
                 await self._record_intent(trip, minimised, body)
-        except Refused as refused:
+        except (Refused, Invalid) as refused:
             trip.exchange.advance(Event.REFUSE)
             refused.entry = await self._record_refusal(trip, refused)
             raise
@@ -128,7 +142,21 @@ class AskModel:
             today=self._clock.today(),
         )
         decision = decide(question, self._documents.register(call.principal.tenant))
-        return Trip(call, request, decision, self._random.bytes(16).hex())
+        # Ordered by time, so that the database's indexes grow at one end.
+        item = self._clock.now_ms().to_bytes(6, "big") + self._random.bytes(10)
+        return Trip(call, request, question, decision, item.hex())
+
+    def _check_still(self, trip: Trip) -> None:
+        """Refuse if documents were applied meanwhile that change the decision."""
+        question = replace(trip.question, today=self._clock.today())
+        fresh = decide(question, self._documents.register(trip.tenant))
+        _stop(fresh.refusal)
+        if fresh.determined_by != trip.decision.determined_by:
+            raise Refused(
+                "documents-changed",
+                "the documents that decide on this request were changed meanwhile",
+                "ask again: the request is then decided by the new versions",
+            )
 
     async def _minimise(self, trip: Trip) -> Minimised:
         """Replace what the use case may not see; `Refused` if that is not enough."""
@@ -143,12 +171,25 @@ class AskModel:
                 placeholders=trip.recalled.placeholders,
             )
 
-        large = len(trip.call.body) > _LARGE
-        minimised = await asyncio.to_thread(work) if large else work()
+        minimised = await self._aside(work) if len(trip.call.body) > LARGE_BYTES else work()
         _stop(refuse_clinical(minimised.clinical, sees))
         trip.patients = await self._attribute(trip, minimised)
         trip.exchange.advance(Event.MINIMISE)
         return minimised
+
+    async def _aside(self, work: Callable[[], Minimised]) -> Minimised:
+        """Run a long search away from the event loop, a few at a time."""
+        if self._waiting >= _MOST_WAITING:
+            raise Unavailable(
+                "gateway-busy",
+                "too many large requests are being searched at once",
+                "try again in a few seconds, or send less at once",
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            self._waiting -= 1
 
     async def _attribute(self, trip: Trip, minimised: Minimised) -> tuple[str, ...]:
         """Return whose data this is; `Refused` if it is plainly not the named patient's."""
@@ -188,28 +229,30 @@ class AskModel:
             context = Context(trip.tenant, PLACEHOLDERS, subject, recalled.conversation)
             kept = await self._keys.seal(recalled.placeholders.to_json(), context)
             writes.append(KeepSealed(kept))
-        receipt = await self._ledger.append(
-            trip.tenant,
-            entry(
-                "exchange.intent",
-                trip.call.principal,
-                self._clock,
-                decision=trip.decision.fields(),
-                patients=list(trip.patients),
-                unattributed=bool(minimised.found) and not trip.patients,
-                found=dict(minimised.found),
-                left=minimised.left(),
-                features=sorted(trip.request.features),
-                stream=trip.request.is_stream,
-                item=trip.item,
-                request=sealed.digest(),
-            ),
-            writes,
+        intent = entry(
+            "exchange.intent",
+            trip.call.principal,
+            self._clock,
+            decision=trip.decision.fields(),
+            patients=list(trip.patients),
+            unattributed=bool(minimised.found) and not trip.patients,
+            found=dict(minimised.found),
+            left=minimised.left(),
+            features=sorted(trip.request.features),
+            stream=trip.request.is_stream,
+            item=trip.item,
+            request=sealed.digest(),
         )
+        try:
+            receipt = await self._ledger.append(trip.tenant, intent, writes)
+        except Unavailable:
+            # It may be durable all the same; then an entry will say that nothing left.
+            self._closing.close_later(trip.tenant, trip.item, "not-sent")
+            raise
         trip.intent = receipt.index
         trip.exchange.advance(Event.RECORD_INTENT)
 
-    async def _record_refusal(self, trip: Trip, refused: Refused) -> int | None:
+    async def _record_refusal(self, trip: Trip, refused: Error) -> int | None:
         """Record why nothing went out; that the ledger is down does not hide the refusal."""
         fields = entry(
             "exchange.refuse",
@@ -232,6 +275,7 @@ class AskModel:
         answer = self._answer(trip, minimised)
         try:
             async with AsyncExitStack() as stack, self._breaker(trip):
+                self._check_still(trip)
                 trip.exchange.advance(Event.SEND)
                 upstream = await stack.enter_async_context(
                     self._models.send(trip.endpoint.spec, PATH, body)
@@ -243,7 +287,11 @@ class AskModel:
             await answer.record_failure(error)
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(answer.record_departure())
+            # A plain call's task is cancelled by the server alone.
+            await asyncio.shield(answer.record_departure("server-stopping"))
+            raise
+        except Exception:  # a bug, raised on: but the intent must not stay open for it
+            await answer.record_bug()
             raise
         await answer.conclude()
         return answer
@@ -266,6 +314,8 @@ class AskModel:
             keys=self._keys,
             clock=self._clock,
             notifier=self._notifier,
+            closing=self._closing,
+            aside=self._executor,
         )
 
     @asynccontextmanager
@@ -282,11 +332,11 @@ class AskModel:
         self._breakers[place] = breaker.calling(self._clock.monotonic())
         try:
             yield
-        except Unavailable:
-            self._breakers[place] = self._breakers[place].failed(self._clock.monotonic())
-            raise
-        except BaseException:
-            self._breakers[place] = self._breakers[place].abandoned()
+        except BaseException as error:
+            held = self._breakers[place]
+            says = isinstance(error, Unavailable) and error.code in _SAYING
+            now = self._clock.monotonic()
+            self._breakers[place] = held.failed(now) if says else held.abandoned()
             raise
         self._breakers[place] = self._breakers[place].succeeded()
 

@@ -1,28 +1,68 @@
-"""After a crash: every exchange that was left open is closed as unknown, with an alarm.
+"""Exchanges that were left open: closed by an entry that says what is known.
 
-What left may have arrived; nobody knows. The entry says so, and a person looks.
+After a crash, what left may have arrived, and nobody knows: `unknown`, with an
+alarm. While the process lives, an intent or an outcome that the ledger was too
+slow to acknowledge is closed as soon as the ledger answers again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final, Literal
 
 from seawall.app.entries import entry
 from seawall.app.ports import CloseExchange
+from seawall.core.errors import Error
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from seawall.app.ports import Clock, Ledger, Notifier, Store
 
 
+_FIRST_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 60.0
+
+
 class CloseExchanges:
-    """Closes what an earlier process of the same data folder left open."""
+    """Closes what an earlier process, or a slow ledger, left open."""
 
     def __init__(self, *, store: Store, ledger: Ledger, clock: Clock, notifier: Notifier) -> None:
         self._store = store
         self._ledger = ledger
         self._clock = clock
         self._notifier = notifier
+        self._closing: set[asyncio.Task[None]] = set()
+        self.first_seconds = _FIRST_SECONDS
+        """How long to wait before closing is tried first; then twice as long, and so on."""
+
+    def close_later(
+        self, tenant: str, item: str, outcome: Literal["not-sent", "unrecorded"]
+    ) -> None:
+        """Close an exchange that the ledger may hold open, once the ledger answers again.
+
+        `not-sent`: the intent was not acknowledged, so nothing left. `unrecorded`: it was
+        sent, and how it ended is not recorded.
+        """
+        task = asyncio.create_task(self._close_when_possible(tenant, item, outcome))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def stop(self) -> None:
+        """Give up what is waiting: the next process finds it open, and closes it."""
+        for task in self._closing:
+            task.cancel()
+
+    async def _close_when_possible(self, tenant: str, item: str, outcome: str) -> None:
+        principal, seconds = Principal("system", "seawall", tenant), self.first_seconds
+        while True:
+            await asyncio.sleep(seconds)
+            seconds = min(seconds * 2, _LONGEST_SECONDS)
+            try:
+                if item in await self._store.open_exchanges(tenant):
+                    await self._close(principal, item, outcome)
+            except Error:
+                continue
+            return
 
     async def close_open(self) -> int:
         """Close every open exchange of every tenant; return how many there were.
@@ -33,11 +73,15 @@ class CloseExchanges:
         for tenant in await self._store.tenants():
             principal = Principal("system", "seawall", tenant)
             for item in await self._store.open_exchanges(tenant):
-                receipt = await self._ledger.append(
-                    tenant,
-                    entry("exchange.outcome", principal, self._clock, item=item, outcome="unknown"),
-                    [CloseExchange(tenant, item)],
-                )
-                self._notifier.alarm("outcome-unknown", tenant, receipt.index)
+                index = await self._close(principal, item, "unknown")
+                self._notifier.alarm("outcome-unknown", tenant, index)
                 count += 1
         return count
+
+    async def _close(self, principal: Principal, item: str, outcome: str) -> int:
+        receipt = await self._ledger.append(
+            principal.tenant,
+            entry("exchange.outcome", principal, self._clock, item=item, outcome=outcome),
+            [CloseExchange(principal.tenant, item)],
+        )
+        return receipt.index

@@ -90,6 +90,7 @@ class IssueToken:
                 "iat": now,
                 "exp": now + TOKEN_SECONDS,
                 "jti": jti,
+                "key": client.spec.public_key.x,
             }
         )
         return IssuedToken(token, TOKEN_SECONDS)
@@ -103,21 +104,26 @@ class IssueToken:
             raise _token_refusal("token-foreign", "this token was not issued for Seawall")
         if expires <= self._clock.now_ms() // 1000:
             raise _token_refusal("token-expired", "this token has expired")
-        if self._documents.register(tenant).find(ClientSpec, name) is None:
-            raise _token_refusal("token-revoked", "the client of this token is not registered")
+        client = self._documents.register(tenant).find(ClientSpec, name)
+        if client is None or client.spec.public_key.x != claims.get("key"):
+            raise _token_refusal("token-revoked", "the client has another key now, or is gone")
         return Principal("client", name, tenant)
 
     def _check(self, claims: dict[str, Any], client: str) -> int:
         """Return when the assertion expires, in seconds since 1970."""
         now = self._clock.now_ms() // 1000
         expires, issued = claims.get("exp"), claims.get("iat", now)
+        identity, begins = claims.get("jti"), claims.get("nbf", now)
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         sound = (
             claims.get("iss") == client
             and claims.get("sub") == client
             and self._token_url in audiences
-            and isinstance(claims.get("jti"), str)
+            and isinstance(identity, str)
+            and identity.isascii()
+            and isinstance(begins, int)
+            and begins <= now + _SKEW_SECONDS
             and isinstance(expires, int)
             and isinstance(issued, int)
             and now - _SKEW_SECONDS < expires <= now + ASSERTION_SECONDS + _SKEW_SECONDS

@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seawall.core.gateway.leaf import find_in_leaf
-from seawall.core.gateway.openai_chat import STRUCTURE
+from seawall.core.gateway.leaf import context_of, find_in_leaf, with_key
+from seawall.core.gateway.openai_chat import STRUCTURE, check_parameters
 from seawall.core.phi.known import index_kind, normalise_term
 from seawall.core.phi.walking import transform
 from seawall.core.policy.scope import to_replace
@@ -65,6 +65,7 @@ def minimise(
 ) -> Minimised:
     """Return the body with everything replaced that the use case may not see."""
     result = Minimised()
+    seen: dict[tuple[tuple[bool, tuple[str, ...]], str], list[Span]] = {}
 
     def find(text: str) -> list[Span]:
         return detector.find(text, known)
@@ -72,7 +73,11 @@ def minimise(
     def leaf(text: str, path: Path) -> str:
         if text in STRUCTURE:
             return text
-        spans = find_in_leaf(find, text, path)
+        # The same value under the same key is searched once: a long list may repeat it.
+        place = (context_of(path), text)
+        spans = seen.get(place)
+        if spans is None:
+            spans = seen[place] = find_in_leaf(find, text, path)
         result.found.update(span.label.value for span in spans)
         for span in spans:
             result.has_known = result.has_known or span.source == "known"
@@ -81,7 +86,8 @@ def minimise(
                 value = normalise_term(kind, text[span.start : span.end])
                 result.terms.add((kind, value))
         if not sees.clinical_text:
-            result.clinical.update(term.kind for term in detector.clinical_terms(text))
+            read = with_key(text, path)
+            result.clinical.update(term.kind for term in detector.clinical_terms(read))
         replacing = to_replace(spans, sees)
         # Spans do not overlap, so where they start tells them apart, in linear time.
         going = {span.start for span in spans} - {span.start for span in replacing}
@@ -94,4 +100,5 @@ def minimise(
         return sent
 
     result.body = transform(body, leaf)
+    check_parameters(result.body)
     return result

@@ -31,6 +31,9 @@ UNATTRIBUTED: Final = "unattributed"
 
 _GRANT_MS: Final = 600_000
 
+_Place = tuple[str, str, str, str | None, str | None]
+"""Tenant, client, use case, patient's reference, conversation's word."""
+
 
 @dataclass(slots=True)
 class Recalled:
@@ -54,13 +57,13 @@ class Recall:
         self._ledger = ledger
         self._keys = keys
         self._clock = clock
-        self._held: BoundedCache[tuple[str, str, str, str], Recalled] = BoundedCache(
+        self._held: BoundedCache[_Place, Recalled] = BoundedCache(
             limit=10_000, seconds=_GRANT_MS / 1000
         )
         self._compiled: BoundedCache[str, KnownIdentifiers] = BoundedCache(
             limit=256, seconds=_GRANT_MS / 1000
         )
-        self._opening: dict[tuple[str, str, str, str], asyncio.Lock] = {}
+        self._opening: dict[_Place, asyncio.Lock] = {}
 
     async def recall(
         self,
@@ -78,7 +81,7 @@ class Recall:
         if patient is None and conversation is None:
             return Recalled()
         use_case = decision.use_case.name if decision.use_case else ""
-        place = (principal.tenant, principal.name, use_case, f"{patient}\n{conversation}")
+        place = (principal.tenant, principal.name, use_case, patient, conversation)
         if conversation is None:
             return await self._open(principal, decision, patient, None)
         # Two first turns at once must share one replacement map.

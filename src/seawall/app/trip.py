@@ -10,7 +10,7 @@ from seawall.core.gateway.exchange import Exchange
 
 if TYPE_CHECKING:
     from seawall.core.gateway.openai_chat import ChatRequest
-    from seawall.core.policy.decision import Decision
+    from seawall.core.policy.decision import Decision, Question
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.endpoint import EndpointSpec
     from seawall.core.registers.spec import Document
@@ -34,6 +34,7 @@ class Trip:
 
     call: Call
     request: ChatRequest = field(repr=False)
+    question: Question
     decision: Decision
     item: str
     """The exchange's random id, under which its payloads are sealed."""

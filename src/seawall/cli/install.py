@@ -13,7 +13,7 @@ import typer
 from seawall.cli.options import DataDir, PassphraseFile
 from seawall.cli.output import print_json, say
 from seawall.cli.running import announce, withdraw, write_client_key
-from seawall.compose import Installation, log_to
+from seawall.compose import DATABASE, RING, Installation, log_to, run_server
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.policy.principal import Principal
 
@@ -31,7 +31,11 @@ def init(
     """Make a data folder: key ring, database, certificate, a tenant and its operator's key."""
     settings = read_settings(data_dir, environment())
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
-    installation = Installation.create(settings, passphrase)
+    if (settings.data_dir / RING).exists() and not (settings.data_dir / DATABASE).exists():
+        say("going on where an earlier `seawall init` was ended")
+        installation = Installation.open(settings, passphrase)
+    else:
+        installation = Installation.create(settings, passphrase)
     asyncio.run(_first_tenant(installation, tenant))
     installation.certificate()
     say(f"made {settings.data_dir} with the tenant {tenant}")
@@ -67,7 +71,7 @@ def serve(
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
     log_to(sys.stderr, settings.log_level)
     installation = Installation.open(settings, passphrase)
-    asyncio.run(_serve(installation))
+    run_server(_serve(installation))
 
 
 async def _serve(installation: Installation) -> None:

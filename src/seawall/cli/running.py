@@ -25,16 +25,20 @@ def write_client_key(path: Path) -> dict[str, str]:
     """Make a client's key pair, write the private key to a new file, return the public one."""
     private = new_client_key()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         raise Invalid(
             "key-exists",
             "the key's file exists already",
             "name a new file; keys are not overwritten",
-        ) from None
+        )
+    # Written aside first: a file that is there is a whole key, whenever this was ended.
+    aside = path.with_name(path.name + ".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(orjson.dumps(private))
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(path)
     return {name: value for name, value in private.items() if name != "d"}
 
 

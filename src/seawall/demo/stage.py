@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TENANT: Final = "harborview"
 CLIENT: Final = "demo-app"
 _SANDBOX_KEY: Final = "SEAWALL_SANDBOX_KEY"
+_ENDPOINT_SECRET: Final = "SEAWALL_SECRET_SANDBOX"  # noqa: S105  a variable's name
 _KEY_PASSWORD: Final = "SEAWALL_SANDBOX_KEY_PASSWORD"  # noqa: S105  a variable's name
 _START_SECONDS: Final = 20.0
 
@@ -112,7 +113,7 @@ async def staged(
         key = secrets.token_urlsafe(32)
         sandbox_port = await stack.enter_async_context(_sandbox(installation, key))
         # The Endpoint document names this variable; the key itself is stored nowhere.
-        os.environ[_SANDBOX_KEY] = key
+        os.environ[_ENDPOINT_SECRET] = key
         sandbox_url = f"https://127.0.0.1:{sandbox_port}/v1"
         patients = sample_patients()
         say("applying documents: one agreement, two use cases, two endpoints, one client")
@@ -162,21 +163,26 @@ async def _sandbox(installation: Installation, key: str) -> AsyncIterator[int]:
     try:
         if process.stdout is None:
             raise RuntimeError("the sandbox's output is a pipe")
-        async with asyncio.timeout(_START_SECONDS):
-            line = await process.stdout.readline()
-        yield int(orjson.loads(line)["port"])
-    except (TimeoutError, orjson.JSONDecodeError):
-        raise Unavailable(
-            "sandbox-not-started",
-            "the sandbox model does not start",
-            "run `python -m seawall.sandbox --help`, and see what it says",
-        ) from None
+        yield await _port(process.stdout)
     finally:
         if process.stdin is not None:
             process.stdin.close()
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def _port(output: asyncio.StreamReader) -> int:
+    """Read on which port the sandbox listens."""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            return int(orjson.loads(await output.readline())["port"])
+    except (TimeoutError, orjson.JSONDecodeError):
+        raise Unavailable(
+            "sandbox-not-started",
+            "the sandbox model does not start",
+            "run `python -m seawall.sandbox --help`, and see what it says",
+        ) from None
 
 
 async def _prepare(writer: Writer, installation: Installation, sandbox_url: str) -> None:

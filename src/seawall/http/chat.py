@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import orjson
 from starlette.responses import Response
 
 from seawall.app.answer import StreamedAnswer
 from seawall.app.trip import Call
-from seawall.core.errors import Error, Invalid
+from seawall.core.errors import Error, Invalid, Unavailable
+from seawall.core.gateway.events import event
+from seawall.core.gateway.openai_chat import error_body
 from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.use_case import UseCaseSpec
@@ -25,6 +28,19 @@ if TYPE_CHECKING:
     from seawall.app.issue_token import IssueToken
     from seawall.core.policy.principal import Principal
     from seawall.http.metrics import Metrics
+
+
+_STOPPING: Final = event(
+    orjson.dumps(
+        error_body(
+            Unavailable(
+                "server-stopping",
+                "Seawall is being stopped, and the answer is incomplete",
+                "ask again in a moment",
+            )
+        )
+    )
+)
 
 
 class ChatDoor:
@@ -110,6 +126,10 @@ class EventStream(Response):
         leaving = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            # The server stops: the caller is there still, and is told.
+            self._answer.leaving = "server-stopping"
+            raise
         finally:
             leaving.cancel()
             if not sending.done():
@@ -124,10 +144,15 @@ class EventStream(Response):
         )
         events = self._answer.events()
         try:
-            async for event in events:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
+            async for data in events:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except asyncio.CancelledError:
+            if self._answer.leaving == "server-stopping":
+                await send({"type": "http.response.body", "body": _STOPPING, "more_body": False})
+            raise
         finally:
             await events.aclose()
+            await self._answer.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

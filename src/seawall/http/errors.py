@@ -30,6 +30,7 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "assertion-refused": 401,
     "assertion-reused": 401,
     "body-too-large": 413,
+    "body-too-slow": 408,
     "upstream-rejected": 400,
     "upstream-busy": 429,
     "upstream-timeout": 504,

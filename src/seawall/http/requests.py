@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.errors import Invalid, Refused
@@ -11,10 +12,25 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES: Final = 1 << 20
 _MAX_HEADER: Final = 200
+_BODY_SECONDS: Final = 30.0
 
 
-async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """Return the body; `Invalid` as soon as it is longer than `limit` bytes."""
+async def read_body(
+    request: Request, limit: int = MAX_BODY_BYTES, seconds: float = _BODY_SECONDS
+) -> bytes:
+    """Return the body; `Invalid` once it is over `limit` bytes or not whole after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, limit)
+    except TimeoutError:
+        raise Invalid(
+            "body-too-slow",
+            f"the body did not come within {seconds:g} seconds",
+            "send it at once",
+        ) from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -9,14 +9,15 @@ import asyncio
 import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from seawall.core.errors import Unavailable
+from seawall.http.protocol import TimedProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -49,6 +50,12 @@ def server_context(certificate: Path, key: Path, password: str) -> ssl.SSLContex
     return context
 
 
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a server's main coroutine on the event loop that uvicorn would choose: uvloop."""
+    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+        runner.run(main)
+
+
 class _Server(uvicorn.Server):
     """uvicorn, leaving signals to whoever runs it."""
 
@@ -60,7 +67,10 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, listener: socket.socket, context: ssl.SSLContext
+    app: ASGIApp,
+    listener: socket.socket,
+    context: ssl.SSLContext,
+    protocol: type[TimedProtocol] = TimedProtocol,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Serve `app` on `listener` while the context lasts; yield the server's task."""
     config = uvicorn.Config(
@@ -73,6 +83,7 @@ async def serving(
         timeout_graceful_shutdown=5,
         limit_concurrency=1_024,
         ws="none",
+        http=protocol,
         ssl_context_factory=lambda _config, _default: context,
     )
     server = _Server(config)

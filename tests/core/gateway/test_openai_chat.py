@@ -105,9 +105,9 @@ def test_no_refusal_shows_a_name_or_value(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", by_treatment(REQUEST_FIELDS, Treatment.WALKED))
 def test_walked_fields_go_on(name: str) -> None:
     """A field that is walked goes on as it is, to be searched."""
-    assert {"messages": [TEXT], name: {"x": MARKER}} == read_request(
-        request(**{name: {"x": MARKER}})
-    ).body
+    value: Any = [{"type": "function", "x": MARKER}] if name == "tools" else {"x": MARKER}
+
+    assert {"messages": [TEXT], name: value} == read_request(request(**{name: value})).body
 
 
 @pytest.mark.parametrize("name", by_treatment(REQUEST_FIELDS, Treatment.DROPPED))

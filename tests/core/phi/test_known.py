@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def test_every_identifying_element_of_a_patient_is_read() -> None:
         ),
         other_ids=("S99942380", "018f428e"),
         relatives=(PersonName(("Rosa",), "Koepp"), PersonName(("Aiko",), "Jacobs")),
+        logical_id="018f428e",
     )
 
     assert expected == KnownIdentifiers.from_fhir(PATIENT)
@@ -126,10 +128,19 @@ def test_stored_identifiers_that_cannot_be_read_are_refused(raw: bytes) -> None:
         KnownIdentifiers.from_json(raw)
 
 
+def test_identifiers_sealed_before_the_logical_id_was_kept_can_be_read() -> None:
+    """A record without the logical id is read as one that has none."""
+    fields = json.loads(KnownIdentifiers.from_fhir(PATIENT).to_json())
+    del fields["logical_id"]
+
+    assert KnownIdentifiers.from_json(json.dumps(fields).encode()).logical_id == ""
+
+
 def test_index_terms_are_the_strong_identifiers_in_normal_form() -> None:
     """Record number, SSN, phones, e-mail and full names are indexed, each once."""
     assert KnownIdentifiers.from_fhir(PATIENT).index_terms() == [
         ("mrn", "mrn0042"),
+        ("mrn", "018f428e"),
         ("ssn", "999221962"),
         ("phone", "5559784581"),
         ("phone", "5559784582"),

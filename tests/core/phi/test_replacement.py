@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ VECTORS = Path(__file__).parents[2] / "vectors" / "placeholders"
 CONVERSATIONS: dict[str, list[list[str]]] = json.loads(
     (VECTORS / "conversations.json").read_text("utf-8")
 )["conversations"]
+ORDERS: list[dict[str, Any]] = json.loads((VECTORS / "orders.json").read_text("utf-8"))["cases"]
+_WRITTEN = re.compile(r"\d+[-/]\d+[-/]\d+")
 LOOKALIKES: dict[str, list[str]] = json.loads((VECTORS / "lookalikes.json").read_text("utf-8"))
 
 PIECES = st.sampled_from(
@@ -38,6 +41,9 @@ PIECES = st.sampled_from(
         "[DATE-2 = DATE-1 + 12 days]",
         "2023-04-12",
         "April 24th, 2023",
+        "12/04/2023",
+        "13/04/2023",
+        "3 Aug 1956",
         "Koepp",
         "KOEPP",
         " ",
@@ -124,6 +130,18 @@ def test_sealed_map_goes_on(
     assert placeholders.replace(*later) == opened.replace(*later)
     assert placeholders.to_json() == opened.to_json()
     assert dict(placeholders.restorable()) == dict(opened.restorable())
+
+
+@pytest.mark.parametrize("case", ORDERS, ids=lambda case: case["why"])
+def test_no_interval_rests_on_a_doubtful_order(case: dict[str, Any]) -> None:
+    """Beside a date with the day first, one that reads both ways tells no distance."""
+    placeholders = Placeholders()
+
+    for text, expected in case["turns"]:
+        dates = [(match.start(), match.end()) for match in _WRITTEN.finditer(text)]
+        spans = [Span(*date, Label.DATE, "rule", 1.0) for date in dates]
+        assert expected == placeholders.replace(text, spans)
+        placeholders = Placeholders.from_json(placeholders.to_json())
 
 
 def test_entity_joins_what_spelling_does_not() -> None:
@@ -242,8 +260,10 @@ def test_map_keeps_half_a_surrogate_pair() -> None:
     assert opened.handed_out() == {"NAME-1": "\ud800"}
 
 
-@pytest.mark.parametrize("start", ["[", "[NAME", "[NAME-", "[NAME-1", "[NAME-1a", "[DATE-2 ="])
-@pytest.mark.parametrize("rest", [" ", "1", "a", "[", "[NAME-1 "])
+@pytest.mark.parametrize(
+    "start", ["[", "\\", "[NAME", "[NAME-", "[NAME-1", "[NAME-1a", "[DATE-2 ="]
+)
+@pytest.mark.parametrize("rest", [" ", "1", "a", "[", "\\", "[NAME-1 "])
 def test_hostile_text_is_read_once(start: str, rest: str) -> None:
     """Text made to keep the search for look-alikes going comes back as it was, and soon."""
     text = start + rest * 200_000

@@ -179,7 +179,7 @@ def test_endpoint_has_no_agreement_by_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["env:OPENAI_KEY", "file:/run/secrets/key", "file:key with blank"]
+    "secret", ["env:SEAWALL_SECRET_OPENAI", "file:openai-key", "file:OPENAI_2"]
 )
 def test_secrets_by_reference(secret: str) -> None:
     """A secret is a reference to a variable or a file."""

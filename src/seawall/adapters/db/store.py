@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 
 from seawall.adapters.db.schema import (
     data_keys,
@@ -14,7 +14,6 @@ from seawall.adapters.db.schema import (
     entries,
     heads,
     open_exchanges,
-    patients,
     sealed,
     tiles,
 )
@@ -30,7 +29,7 @@ from seawall.core.seal.envelope import Sealed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Engine, Row, Select
+    from sqlalchemy import Engine, Executable, Row
 
     from seawall.adapters.db.sequencer import Sequencer
 
@@ -57,9 +56,10 @@ _DOCUMENTS: Final = (
     .order_by(documents.c.kind, documents.c.name, documents.c.version)
 )
 _TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
-_PATIENTS: Final = select(patients.c.term, patients.c.patient).where(
-    patients.c.tenant == bindparam("tenant"),
-    patients.c.term.in_(bindparam("terms", expanding=True)),
+# A list of any length as one parameter: an `in` of many would be written anew each time.
+_PATIENTS: Final = text(
+    "select term, patient from patients where tenant = :tenant "
+    "and term in (select value from json_each(:terms))"
 )
 _OPEN_EXCHANGES: Final = select(open_exchanges.c.item).where(
     open_exchanges.c.tenant == bindparam("tenant")
@@ -143,7 +143,9 @@ class EmbeddedStore:
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""
         found: dict[str, set[str]] = {}
-        for row in await _rows(self._engine, _PATIENTS, tenant=tenant, terms=list(terms)):
+        for row in await _rows(
+            self._engine, _PATIENTS, tenant=tenant, terms=orjson.dumps(list(terms)).decode()
+        ):
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
@@ -197,7 +199,7 @@ def _key(rows: Sequence[Row[Any]]) -> WrappedKey | None:
     return WrappedKey(**rows[0]._mapping) if rows else None  # noqa: SLF001  public, despite its name
 
 
-async def _rows(engine: Engine, query: Select[Any], **values: Any) -> Sequence[Row[Any]]:
+async def _rows(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
     """Run a read on a thread with a connection of the pool."""
 
     def work() -> Sequence[Row[Any]]:

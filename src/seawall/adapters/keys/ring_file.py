@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from seawall.core.errors import Conflict, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from seawall.app.ports import Random
@@ -47,8 +48,13 @@ class RingFile:
         return f"<RingFile with {len(self._state['keys'])} keys>"
 
     @classmethod
-    def create(cls, path: Path, passphrase: bytes, random: Random) -> RingFile:
-        """Make a new ring; `Conflict` if the file exists, since its keys may be in use."""
+    def create(
+        cls, path: Path, passphrase: bytes, random: Random, names: Sequence[str] = ()
+    ) -> RingFile:
+        """Make a new ring with the keys of `names`, all in one write.
+
+        `Conflict` if the file exists, since its keys may be in use.
+        """
         if path.exists():
             raise Conflict(
                 "ring-exists",
@@ -63,6 +69,9 @@ class RingFile:
             "keys": {},
         }
         state["root"] = _wrap(_derive(passphrase, salt), root, b"root", random)
+        state["keys"] = {
+            name: _wrap(root, random.bytes(32), name.encode(), random) for name in names
+        }
         ring = cls(path, state, root, random)
         ring._write()
         return ring

@@ -19,10 +19,11 @@ from seawall.core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from seawall.core.registers.endpoint import EndpointSpec
 
-MAX_ANSWER_BYTES: Final = 16 << 20
+MAX_ANSWER_BYTES: Final = 4 << 20
 _CHUNK: Final = 65_536
 
 
@@ -61,7 +62,11 @@ class UpstreamAnswer:
 class UpstreamClient:
     """The ModelClient port by aiohttp: one session, one TLS context per trust anchor."""
 
-    def __init__(self, *, connect_seconds: float = 5.0, idle_seconds: float = 30.0) -> None:
+    def __init__(
+        self, *, secrets: Path, connect_seconds: float = 5.0, idle_seconds: float = 30.0
+    ) -> None:
+        """Take the folder of secrets, and how long to wait for a connection and between bytes."""
+        self._secrets = secrets
         self._timeout = aiohttp.ClientTimeout(
             total=600.0, sock_connect=connect_seconds, sock_read=idle_seconds
         )
@@ -82,7 +87,7 @@ class UpstreamClient:
         """Post `body` below the endpoint's URL; `Unavailable` if no answer comes."""
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if endpoint.secret is not None:
-            headers["Authorization"] = f"Bearer {read_secret(endpoint.secret)}"
+            headers["Authorization"] = f"Bearer {read_secret(endpoint.secret, self._secrets)}"
         try:
             response = await self._client().post(
                 endpoint.url + path,

@@ -1,25 +1,31 @@
-"""Reading a secret where a document says that it is: `env:NAME` or `file:PATH`."""
+"""Reading a secret where a document says that it is: a variable or a file of one folder."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from seawall.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MAX_SECRET: Final = 8_192
 
 
-def read_secret(reference: str) -> str:
-    """Return the secret; `Unavailable` if it is not there, without a word of its content."""
+def read_secret(reference: str, folder: Path) -> str:
+    """Return the secret; `Unavailable` if it is not there, without a word of its content.
+
+    `env:NAME` is a variable, `file:NAME` a file of `folder`; the document's form
+    allows no other place (core/registers/endpoint.py).
+    """
     scheme, _, place = reference.partition(":")
-    secret = os.environ.get(place, "") if scheme == "env" else _read_file(Path(place))
+    secret = os.environ.get(place, "") if scheme == "env" else _read_file(folder / place)
     if not secret or not secret.isascii() or not secret.isprintable():
         raise Unavailable(
             "secret-missing",
             "the endpoint's secret is not where its document says",
-            "set the environment variable or the file that the Endpoint names",
+            "set the variable SEAWALL_SECRET_... or the file in `secrets` that the Endpoint names",
         )
     return secret
 

@@ -67,7 +67,11 @@ TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
         Event.REFUSE: State.REFUSED,
         Event.FAIL: State.FAILED,
     },
-    State.RECORDED: {Event.SEND: State.SENT, Event.FAIL: State.FAILED},
+    State.RECORDED: {
+        Event.SEND: State.SENT,
+        Event.REFUSE: State.REFUSED,
+        Event.FAIL: State.FAILED,
+    },
     State.SENT: {Event.RECEIVE: State.ANSWERING, Event.FAIL: State.FAILED},
     State.ANSWERING: {
         Event.INSPECT: State.INSPECTED,

@@ -74,6 +74,18 @@ _STRUCTURE: Final = (
 STRUCTURE: Final = frozenset(_STRUCTURE.split())
 """Words of the dialect itself: a leaf that is exactly one of them needs no search."""
 
+NUMBERS: Final = (
+    "temperature",
+    "top_p",
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+)
+"""Fields that hold a number and nothing else."""
+
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 _MAX_CHOICES: Final = 8
 _ERROR_TYPES: Final[dict[type[Error], str]] = {
@@ -113,6 +125,7 @@ def read_request(body: Any) -> ChatRequest:
         _message(message, f"messages.{position}", renamed)
         for position, message in enumerate(messages)
     ]
+    _check_tools(body.get("tools"))
     choices = body.get("n", 1)
     if choices is not None and not 1 <= _integer(choices, "n") <= _MAX_CHOICES:
         raise _wrong("n", f"ask for 1 to {_MAX_CHOICES} choices")
@@ -162,6 +175,23 @@ def _check_fields(fields: dict[str, Any], table: dict[str, Treatment], where: st
                 "refused-field",
                 f"the field {where}{'.' if where else ''}{name} cannot pass the gateway",
                 "leave it out; docs/reference/gateway-fields.md says why",
+            )
+
+
+def _check_tools(tools: Any) -> None:
+    for position, tool in enumerate(_list(tools or [], "tools")):
+        if not isinstance(tool, dict) or tool.get("type") != "function":
+            raise _wrong(f"tools.{position}.type", "offer tools of the type function only")
+
+
+def check_parameters(body: dict[str, Any]) -> None:
+    """Raise `Invalid` if a number of a walked body was replaced: the model would reject it."""
+    for name in NUMBERS:
+        if isinstance(body.get(name), str):
+            raise Invalid(
+                "identifier-in-parameter",
+                f"the number in the field {name} looks like an identifier",
+                "use another number",
             )
 
 

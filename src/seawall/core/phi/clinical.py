@@ -49,14 +49,24 @@ _CONTENT: Final[dict[TermKind, ContentKind]] = {
 _DOSE: Final = Expression(
     r"(?i)\b\d+(?:[.,]\d+)?\s?(?:mg|mcg|ug|meq|mmol|milligrams?|micrograms?|units?|iu|ml|"
     r"tablets?|tabs?|capsules?|caps?|puffs?|pills?)(?:/(?:kg|day|hr|h|min|ml|dl|l))?\b"
+    r"|\b[a-z]{4,40}\d+(?:[.,]\d+)?(?:mg|mcg|ug|ml|units?|iu)\b"
+    r"|\btake (?:\d|one|two|three|half)\b[^.\n]{0,60}\b(?:daily|a day|per day|at bedtime|"
+    r"as needed|every \d+ hours)\b"
 )
 _RESULT: Final = Expression(
     r"(?i)\b(?:bp|hr|rr|spo2|o2 sat|temp|bmi|ef|lvef|a1c|inr|k|na|cr|hgb|hct|wbc|plt|glucose|"
-    r"pulse|weight|height)\s?(?:is|was|of|:|=|at)?\s?\d{1,3}(?:[./]\d{1,3})?\b"
+    r"pulse|weight|height)[\s\":=]{0,4}(?:is|was|of|at)?\s?\d{1,3}(?:[./]\d{1,3})?\b"
+    r"|\b(?:[89]\d|1\d\d|2[0-4]\d)/(?:[4-9]\d|1[0-4]\d)\b"
     r"|\b\d{2,3}/\d{2,3}\s?mm\s?hg\b|\b\d+(?:\.\d+)?\s?(?:mg/dl|g/dl|mmol/l|ng/ml|pg/ml|meq/l|"
     r"iu/l|u/l|mm/hr|bpm|mmhg)\b|\b(?:icd-?(?:9|10)(?:-?cm)?|cpt|loinc|snomed(?: ct)?|rxnorm|ndc)"
     r"(?: codes?)?:?\s?[a-z]?\d[\d.a-z-]*"
 )
+_ICD_10: Final = Expression(
+    r"\b[A-TV-Z]\d[0-9AB]\.[0-9A-Z]{1,4}\b"
+    r"|(?i:\b(?:dx|diagnos[ie]s|problem|icd-?10(?:-?cm)?|icd|condition)(?: codes?)?[\s\":=]{1,4})"
+    r"[A-TV-Za-tv-z]\d[0-9A-Ba-b](?:\.?[0-9A-Za-z]{1,4})?\b"
+)
+"""A code of ICD-10-CM: with its point anywhere, without it after a word for a diagnosis."""
 _NAMED_CERTAINLY: Final = Expression(
     r"(?i)(?:'?s?'?)[\s-]+(?:disease|syndromes?|palsy|signs?|catheter|lymphoma|criteria|scale|"
     r"classification|reflex|man(?:o?eu|eu)ver|contracture|thyroiditis|esophagus|sarcoma|"
@@ -153,6 +163,7 @@ class ClinicalLexicon:
 _MEASURES: Final[tuple[tuple[Expression, ContentKind], ...]] = (
     (_DOSE, "dose"),
     (_RESULT, "result"),
+    (_ICD_10, "condition"),
 )
 
 _Automaton = tuple[AhoCorasick, list[TermKind]]

@@ -53,6 +53,15 @@ _UNITS: Final = (
 UNIT_FOLLOWS: Final = Expression(rf"(?i)\s?-?(?:%|{_UNITS})")
 """What makes the number before it a quantity and no part of an identifier."""
 
+# Narrower than what counts something: "4/12/23 L knee" and "4/12/23 Mg 1.9" are dates.
+_DOSE_FOLLOWS: Final = Expression(
+    r"[\s-]{0,2}(?:%|(?:(?:mg|mcg|ug|m[Ee]q|m[lL]|mmol|[Uu]nits?|IU|iu)\b|[gU](?:$|[\s.,;)/]))"
+    r"(?:/\w+)?(?:[.,;)]|\s{0,2}(?:$|[\r\n(A-Za-z]))|"
+    r"(?i:tab(?:let)?s?|cap(?:sule)?s?|puffs?|drops?|taper(?:ing|ed)?)\b)"
+)
+_SCHEME_FOLLOWS: Final = Expression(r"(?i)[\s-]{0,2}(?:days|dosing|titration)\b")
+_SCHEME_BEFORE: Final = Expression(r"(?i)\b(?:dosing|titrated?|titration|days)\s$")
+
 _TIME_PART: Final = r"(?:T\d{2}:?\d{2}(?::?\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)"
 _NUMERIC: Final = Expression(rf"\b(\d{{1,4}})([-/.])(\d{{1,2}})[-/.](\d{{1,4}}){_TIME_PART}?\b")
 _COMPACT: Final = Expression(r"\b(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\b")
@@ -131,7 +140,11 @@ def find_dates(shadow: Shadow) -> Iterator[Span]:
 
 def _find_numeric(text: bytes) -> Iterator[Span]:
     for match in _NUMERIC.finditer(text):
-        if _is_calendar_date(match) and is_isolated(text, *match.span()):
+        if (
+            _is_calendar_date(match)
+            and is_isolated(text, *match.span())
+            and not _is_dose(text, match)
+        ):
             yield _date(match.span())
     for expression in (_COMPACT, _MONTH_YEAR_NUMBERS):
         for match in expression.finditer(text):
@@ -169,6 +182,19 @@ def _is_calendar_date(match: Match) -> bool:
         return False  # 2.5.10 is a version
     plausible_year = year < _CENTURY if width != 4 else 1800 <= year < 2200  # noqa: PLR2004
     return plausible_year and 1 <= month <= _MONTH_AHEAD and 1 <= day <= _DAYS
+
+
+def _is_dose(text: bytes, match: Match) -> bool:
+    """Say whether three numbers are doses or days of a scheme; with a year in full never."""
+    start, end = match.span()
+    if end - start > len("10-12-14"):
+        return False
+    if _DOSE_FOLLOWS.match_at(text, end):
+        return True
+    if match.group(2) != b"-":
+        return False
+    is_before = _SCHEME_BEFORE.search(text[max(0, start - 12) : start]) is not None
+    return is_before or _SCHEME_FOLLOWS.match_at(text, end) is not None
 
 
 def _month_first(text: bytes, match: Match) -> Iterator[Span]:
@@ -217,7 +243,10 @@ def _date(span: tuple[int, int], score: float = _SCORE) -> Span:
 
 
 def birth_date_pattern(date: dt.date) -> str:
-    """Return an expression for one known date in every written form, day first included."""
+    """Return an expression for one known date in every written form, day first included.
+
+    It says nothing of what stands before and after.
+    """
     year, short = f"{date.year:04d}", f"{date.year % _CENTURY:02d}"
     name = MONTHS[date.month - 1]
     month_word = rf"{name[:3]}(?:{name[3:]})?t?\.?" if len(name) > len("may") else name
@@ -235,7 +264,7 @@ def birth_date_pattern(date: dt.date) -> str:
         rf"{day}{suffix}{glue}{month_word}{glue}{any_year}",
         rf"{year}{glue}{month_word}{glue}{day}{suffix}",
     )
-    return rf"(?i:\b(?:{'|'.join(forms)})\b)"
+    return rf"(?i:{'|'.join(forms)})"
 
 
 def _padded(number: int) -> str:

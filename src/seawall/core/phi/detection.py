@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.phi.dates import find_dates
+from seawall.core.phi.fields import find_quoted_fields
 from seawall.core.phi.known_matching import KnownMatcher
 from seawall.core.phi.rules_ids import find_ids
 from seawall.core.phi.rules_names import NameFinder
@@ -21,6 +22,7 @@ from seawall.core.phi.rules_numbers import (
     find_usernames,
 )
 from seawall.core.phi.rules_places import PlaceFinder
+from seawall.core.phi.segments import find_segments
 from seawall.core.phi.shadow import Shadow
 from seawall.core.phi.spans import Span, is_inside, resolve
 
@@ -78,6 +80,10 @@ class Detector:
         else:
             yield from find_dates(shadow)
             yield from find_ages(text)
+        if b"|" in text:
+            yield from find_segments(text)
+        if b'"' in text:
+            yield from find_quoted_fields(text)
         yield from find_network(text)
         yield from find_usernames(text, self._lists.ordinary)
         places = [

@@ -84,6 +84,8 @@ class KnownIdentifiers:
     addresses: tuple[PostalAddress, ...] = ()
     other_ids: tuple[str, ...] = ()
     relatives: tuple[PersonName, ...] = field(default=())
+    logical_id: str = ""
+    """The resource's `id`, by which references name the patient; empty if it has none."""
 
     def __repr__(self) -> str:
         return "KnownIdentifiers(…)"
@@ -140,7 +142,7 @@ class KnownIdentifiers:
     def index_terms(self) -> list[tuple[str, str]]:
         """Return kind and normal form of each strong identifier, without repetitions."""
         values: list[tuple[TermKind, str]] = [
-            *(("mrn", value) for value in self.record_numbers),
+            *(("mrn", value) for value in (*self.record_numbers, self.logical_id)),
             *(("ssn", value) for value in self.ssns),
             *(("phone", value) for value in (*self.phones, *self.faxes)),
             *(("email", value) for value in self.emails),
@@ -201,6 +203,7 @@ def _from_patient(patient: Mapping[str, Any]) -> KnownIdentifiers:
             (*(value for kind, value in ids if kind not in ("MR", "SS")), *logical_id)
         ),
         relatives=tuple(_relatives(patient)),
+        logical_id="".join(logical_id),
     )
 
 

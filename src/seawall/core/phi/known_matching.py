@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from seawall.core.phi.dates import UNIT_FOLLOWS, birth_date_pattern
 from seawall.core.phi.expressions import Expression, escape
 from seawall.core.phi.identifiers import Label
 from seawall.core.phi.known_names import KnownNames
-from seawall.core.phi.shadow import fold
+from seawall.core.phi.shadow import Shadow, fold
 from seawall.core.phi.spans import Span
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from seawall.core.phi.clinical import ClinicalLexicon
     from seawall.core.phi.known import KnownIdentifiers, PostalAddress
-    from seawall.core.phi.shadow import Shadow
 
 _CERTAIN: Final = 1.0
 _GROUP: Final = 6
@@ -26,6 +26,16 @@ _GROUP: Final = 6
 _PAIR: Final = 5
 _SSN_DIGITS: Final = 9
 _PHONE_DIGITS: Final = 10
+
+_BESIDE_LETTER: Final = r"(?:\b|[A-Za-z])"
+_BOUNDS: Final = {
+    Label.ID: (_BESIDE_LETTER, _BESIDE_LETTER),
+    Label.SSN: (_BESIDE_LETTER, _BESIDE_LETTER),
+    Label.PHONE: ("", _BESIDE_LETTER),
+    Label.FAX: ("", _BESIDE_LETTER),
+    Label.DATE: (_BESIDE_LETTER, r"(?:\b|T)"),
+}
+"""What may stand before and after the forms of a label; a time follows a date after T."""
 
 _STREET_KINDS: Final = (
     ("street", "st", "str"),
@@ -90,7 +100,7 @@ class KnownMatcher:
         for address in known.addresses:
             forms.extend((Label.LOCATION, form) for form in _address_forms(address))
         self._expressions: Final = [
-            (label, Expression("|".join(form for each, form in forms if each is label)))
+            (label, _bounded(label, [form for each, form in forms if each is label]))
             for label in dict.fromkeys(label for label, _ in forms)
         ]
         self._ssn_endings: Final = _ssn_endings(known)
@@ -103,11 +113,23 @@ class KnownMatcher:
 
     def find(self, shadow: Shadow) -> Iterator[Span]:
         """Yield spans in offsets of the shadow; they may overlap."""
+        yield from self._find(_separated(shadow))
+        if shadow.widths:
+            # What looks like an escape may be none: a path may end in `\natalie`.
+            verbatim = Shadow.of(shadow.original, reads_escapes=False)
+            for span in self._find(_separated(verbatim)):
+                start, end = shadow.to_shadow(*verbatim.to_original(span.start, span.end))
+                if start < end:
+                    yield replace(span, start=start, end=end)
+
+    def _find(self, shadow: Shadow) -> Iterator[Span]:
         yield from self._names.find(shadow)
         streets: set[int] = set()
         for label, expression in self._expressions:
-            for match in expression.finditer(shadow.ascii):
-                start, end = match.span()
+            end = 0
+            # Not `finditer`: a letter after one number may stand before the next.
+            while match := expression.search(shadow.ascii, end):
+                start, end = match.span(1)
                 is_quantity = label is Label.LOCATION and UNIT_FOLLOWS.match_at(shadow.ascii, end)
                 if not is_quantity:
                     yield Span(start, end, label, "known", _CERTAIN)
@@ -130,6 +152,23 @@ class KnownMatcher:
         return True
 
 
+def _separated(shadow: Shadow) -> Shadow:
+    """Return the shadow with spaces for underscores, which expressions take for letters."""
+    if b"_" not in shadow.ascii:
+        return shadow
+    text = shadow.text.replace("_", " ")
+    return replace(shadow, text=text, ascii=text.encode("ascii"))
+
+
+def _bounded(label: Label, forms: list[str]) -> Expression:
+    """Return an expression whose group 1 is one of the forms.
+
+    A letter beside a number does not make it another number, a digit does.
+    """
+    before, after = _BOUNDS.get(label, ("", ""))
+    return Expression(f"{before}({'|'.join(forms)}){after}")
+
+
 def _number_forms(known: KnownIdentifiers) -> Iterator[tuple[Label, str]]:
     for value in (*known.record_numbers, *known.other_ids):
         for form in _id_forms(value):
@@ -142,7 +181,7 @@ def _number_forms(known: KnownIdentifiers) -> Iterator[tuple[Label, str]]:
             for form in _phone_forms(_digits(value)):
                 yield label, form
     for value in known.emails:
-        yield Label.EMAIL, rf"(?i:\b{escape(fold(value).strip())}\b)"
+        yield Label.EMAIL, rf"(?i:\b{escape(fold(value).strip().replace('_', ' '))}\b)"
 
 
 def _digits(value: str) -> str:
@@ -151,7 +190,7 @@ def _digits(value: str) -> str:
 
 def _spaced(characters: str) -> str:
     """Return an expression for characters with or without one separator between any two."""
-    return r"[ \t./_-]?".join(map(escape, characters))
+    return r"[ \t./-]?".join(map(escape, characters))
 
 
 def _id_forms(value: str) -> Iterator[str]:
@@ -159,26 +198,27 @@ def _id_forms(value: str) -> Iterator[str]:
     whole = "".join(groups)
     if len(whole) < 3 or not any(map(str.isdigit, whole)):  # noqa: PLR2004  too short to tell anyone
         return
-    yield rf"(?i:\b{_spaced(whole)}\b)"
+    edge = r"\b" if len(whole) < _GROUP else ""
+    yield rf"(?i:{edge}{_spaced(whole)}{edge})"
     digits = whole.lstrip("0")
     trailing = re.sub(r"^[A-Za-z]+0*", "", digits)
     for shorter in (digits, trailing):
         if shorter != whole and len(shorter) >= _GROUP:
-            yield rf"(?i:\b{_spaced(shorter)}\b)"
+            yield rf"(?i:{_spaced(shorter)})"
     for group in groups:
         if len(groups) > 1 and len(group) >= _GROUP and any(map(str.isdigit, group)):
-            yield rf"(?i:\b{escape(group)}\b)"
+            yield rf"(?i:{escape(group)})"
     for first, second in pairwise(groups):
         pair = first + second
         if len(groups) > 2 and len(pair) >= _PAIR and any(map(str.isdigit, pair)):  # noqa: PLR2004
-            yield rf"(?i:\b{escape(first)}[-./_]{escape(second)}\b)"
+            yield rf"(?i:\b{escape(first)}[-./ ]{escape(second)}\b)"
 
 
 def _ssn_forms(digits: str) -> Iterator[str]:
     if len(digits) != _SSN_DIGITS:
         return
-    gap = r"[\s./_-]{0,3}"
-    yield rf"\b{gap.join(digits)}\b"
+    gap = r"[\s./-]{0,3}"
+    yield gap.join(digits)
 
 
 def _ssn_endings(known: KnownIdentifiers) -> Expression | None:
@@ -195,12 +235,12 @@ def _ssn_endings(known: KnownIdentifiers) -> Expression | None:
 def _phone_forms(digits: str) -> Iterator[str]:
     if len(digits) < 7:  # noqa: PLR2004  a local number
         return
-    gap = r"[\s().\x2f_-]{0,4}"
+    gap = r"[\s().\x2f-]{0,4}"
     national = digits[-_PHONE_DIGITS:]
     area, exchange, line = national[:-7], national[-7:-4], national[-4:]
     full = gap.join(filter(None, (area, exchange, line)))
-    yield rf"(?:\+?1{gap})?\(?{full}\b" if len(national) == _PHONE_DIGITS else rf"\b{full}\b"
-    yield rf"\b{exchange}[-.\s]{line}\b"
+    yield rf"(?:\+?1{gap})?\(?{full}" if len(national) == _PHONE_DIGITS else rf"\b{full}"
+    yield rf"\b{exchange}[-.\s]{line}"
 
 
 def _address_forms(address: PostalAddress) -> Iterator[str]:

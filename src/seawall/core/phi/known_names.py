@@ -8,8 +8,10 @@ the middle of a sentence. Diseases, signs and devices named after somebody stay.
 
 from __future__ import annotations
 
+import re
 import string
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.phi.dates import MONTHS
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 _FUZZY_FROM: Final = 5
 """Shorter names are matched exactly: one edit away from a short name stands half the language."""
+
+_JOINED_FROM: Final = 6
+"""Shorter names written as one word may be any word."""
 
 _CERTAIN: Final = 1.0
 _MISSPELT: Final = 0.8
@@ -79,9 +84,16 @@ class KnownNames:
         parts = [
             part for name in names for whole in (*name.given, name.family) for part in _parts(whole)
         ]
+        joined = [
+            word for name in names for word in _joined(name) if not is_ordinary(_letters(word))
+        ]
         latin = dict.fromkeys(_letters(part) for part in parts if _is_latin(part))
-        self._words: Final = frozenset(word for word in latin if len(word) > 1)
-        self._literals: Final = frozenset(part for part in parts if not _is_latin(part))
+        self._words: Final = frozenset(
+            word for word in (*latin, *map(_letters, joined)) if len(word) > 1
+        )
+        self._literals: Final = [
+            _literal(part) for part in dict.fromkeys(parts) if not _is_latin(part)
+        ]
         self._initials: Final = frozenset(
             fold(whole)[:1].upper() for name in names for whole in name.given if whole
         )
@@ -89,7 +101,8 @@ class KnownNames:
             word for word in self._words if any(map(is_ordinary, _edits(word)))
         )
         self._expression: Final = _compile(
-            [part for part in parts if _letters(part) in self._words]
+            [part for part in parts if _letters(part) in self._words],
+            joined,
         )
 
     def find(self, shadow: Shadow) -> Iterator[Span]:
@@ -209,13 +222,27 @@ def _is_mid_sentence(text: str, start: int) -> bool:
     return word[:1].islower() or word[:1].isdigit()
 
 
-def _find_literal(shadow: Shadow, literal: str) -> Iterator[Span]:
-    at = shadow.original.find(literal)
-    while at >= 0:
-        start, end = shadow.to_shadow(at, at + len(literal))
+def _find_literal(shadow: Shadow, literal: re.Pattern[str]) -> Iterator[Span]:
+    for match in literal.finditer(shadow.original):
+        start, end = shadow.to_shadow(*match.span())
         if start < end:
             yield Span(start, end, Label.NAME, "known", _CERTAIN)
-        at = shadow.original.find(literal, at + len(literal))
+
+
+def _literal(part: str) -> re.Pattern[str]:
+    """Return an expression for a name of another script, each character escaped or not."""
+    return re.compile("".join(map(_literal_character, part)))
+
+
+def _literal_character(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    octets = char.encode("utf-8", "surrogatepass").hex()
+    escapes = (
+        "".join(rf"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)),
+        "".join(f"%{octets[at : at + 2]}" for at in range(0, len(octets), 2)),
+        rf"&#(?:{ord(char)}|x0*{ord(char):x});",
+    )
+    return f"(?:{re.escape(char)}|(?i:{'|'.join(escapes)}))"
 
 
 def _parts(whole: str) -> list[str]:
@@ -251,20 +278,35 @@ def _edits(word: str) -> Iterator[str]:
             yield head + letter + tail
 
 
-def _compile(parts: list[str]) -> Expression | None:
+def _joined(name: PersonName) -> Iterator[str]:
+    """Yield given and family name written as one word, as in the name of a file or account."""
+    for whole in name.given:
+        for given, family in product(_parts(whole), _parts(name.family)):
+            for word in (given + family, family + given):
+                if len(_letters(word)) >= _JOINED_FROM and _is_latin(word):
+                    yield word
+
+
+def _compile(parts: list[str], joined: list[str]) -> Expression | None:
     if not parts:
         return None
-    forms: dict[str, None] = {}
+    forms = dict.fromkeys(map(_separated, joined))
     for part in sorted(parts, key=len, reverse=True):
         forms.update(dict.fromkeys(_forms(part)))
     return Expression(rf"(?i)\b(?:{'|'.join(forms)})\b")
 
 
+def _separated(part: str) -> str:
+    """Return an expression for a name with or without what separates its parts."""
+    return "".join(
+        escape(char) if char.isalnum() else r"[\s'.-]{0,3}" for char in fold(part).strip()
+    )
+
+
 def _forms(part: str) -> Iterator[str]:
     """Yield expressions for a name as written, and for each single misspelling of a long one."""
+    yield _separated(part)
     folded = fold(part).strip()
-    separated = "".join(escape(char) if char.isalnum() else r"[\s'.-]{0,3}" for char in folded)
-    yield separated
     word = _letters(part)
     if len(word) < _FUZZY_FROM or word != folded.lower().replace("'", ""):
         return

@@ -6,7 +6,9 @@ letter, `[NAME-1b]`, so that a model sees one person while each surface form is
 restored as it was written. A date that names one day tells its distance from
 an earlier one, `[DATE-2 = DATE-1 + 12 days]`, so that intervals stay computable;
 a date over twenty years away from it begins anew, so that no interval tells
-that somebody is over 89 (45 CFR 164.514(b)(2)(i)(C)).
+that somebody is over 89 (45 CFR 164.514(b)(2)(i)(C)). Once a conversation holds
+a date with the day first, such as `13/04/2023`, one that may be read both ways,
+such as `12/04/2023`, tells no distance and none is told from it.
 
 A text may hold something that looks like a placeholder before we touch it. It
 becomes `[LITERAL-1]`, or the model could echo the client's own words into
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.core.errors import Invalid
 from seawall.core.phi.identifiers import Label
-from seawall.core.phi.written_dates import read_date
+from seawall.core.phi.written_dates import is_day_first, is_month_first_doubtful, read_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,12 +47,22 @@ _LABELS: Final = "|".join([*Label, LITERAL])
 _TOKEN: Final = re.compile(rf"({_LABELS})-([1-9][0-9]{{0,8}})([a-z]{{0,5}})")
 _INTERVAL: Final = re.compile(r" = DATE-[1-9][0-9]{0,8} [+-] [0-9]{1,7} days?")
 
-# Wider than what restoring accepts: a model may tidy up case, spaces and dashes
-# of what the client wrote, and must not arrive at a placeholder by that.
+_FULL_WIDTH: Final = 0xFEE0
+"""How far the full-width form of an ASCII character stands after it."""
+_WIDE_LABELS: Final = "|".join(
+    "".join(f"[{char}{chr(ord(char) + _FULL_WIDTH)}]" for char in label)
+    for label in [*Label, LITERAL]
+)
+# Wider than what restoring accepts: a model may tidy up case, spaces, dashes, width and
+# escapes of what the client wrote, and must not arrive at a placeholder by that.
 _LOOKALIKE: Final = re.compile(
-    rf"\[\s*+(?:{_LABELS})\s*+[-\u2010-\u2015\u2212_]\s*+[0-9]++\s*+[a-z]*+\s*+(?:=[^\[\]]*+)?\]",
+    r"(?:(?<!\\)\\*+\[|\uff3b|&#91;|&#x5b;|&l(?:sqb|brack);|%5b|\\u005b)"
+    rf"\s*+(?:{_WIDE_LABELS})\s*+\\*+[-\u2010-\u2015\u2212\ufe63\uff0d_\uff3f]"
+    r"\s*+\d++\s*+[a-z\uff41-\uff5a]*+\s*+(?:[=\uff1d][^\[\]\uff3b\uff3d]*+)?"
+    r"(?:\\*+\]|\uff3d|&#93;|&#x5d;|&r(?:sqb|brack);|%5d|\\u005d)",
     re.IGNORECASE,
 )
+_OPENINGS: Final = ("[", "\uff3b", "&", "%5", "\\u")
 _APOSTROPHES: Final = re.compile("['\u2018\u2019\u02bc]")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _NOT_DIGITS: Final = re.compile(r"\D+")
@@ -70,7 +82,16 @@ class Placeholders:
     Not safe for two threads at once. `repr` and `str` show only counts.
     """
 
-    __slots__ = ("_anchor", "_entities", "_numbers", "_restorable", "_rows", "_surfaces", "_texts")
+    __slots__ = (
+        "_anchor",
+        "_entities",
+        "_has_day_first",
+        "_numbers",
+        "_restorable",
+        "_rows",
+        "_surfaces",
+        "_texts",
+    )
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -85,6 +106,8 @@ class Placeholders:
         """Label -> the highest number in use."""
         self._anchor: tuple[int, date] | None = None
         """The first date that names one day: its number, and the day."""
+        self._has_day_first = False
+        """Whether a date with the day first was handed out; the rows tell, so it is not sealed."""
         self._rows: list[tuple[str, str, str, str]] = []
         """What is sealed, in order: token id, interval, surface, entity."""
 
@@ -100,6 +123,9 @@ class Placeholders:
         """
         if not spans:
             return self._without_lookalikes(text)
+        for span in spans:
+            if span.label is Label.DATE:
+                self._heed_order(text[span.start : span.end])
         pieces: list[str] = []
         position = 0
         for span in spans:
@@ -122,7 +148,9 @@ class Placeholders:
         if known is not None:
             return known
         if label is Label.DATE:
-            day = read_date(surface)
+            self._heed_order(surface)
+            is_doubtful = self._has_day_first and is_month_first_doubtful(surface)
+            day = None if is_doubtful else read_date(surface)
             if day is not None:
                 return self._hand_out_day(surface, day)
         spelled = f"spelled {_spelling(label, surface)}"
@@ -176,7 +204,6 @@ class Placeholders:
         if content["version"] != _VERSION:
             raise ValueError
         self._anchor = _read_anchor(content["anchor"])
-        relation = "" if self._anchor is None else f" = DATE-{self._anchor[0]} "
         for token, interval, surface, entity in content["rows"]:
             match = _TOKEN.fullmatch(token)
             if match is None or (interval and not _INTERVAL.fullmatch(interval)):
@@ -186,20 +213,29 @@ class Placeholders:
             is_known = f"{label} {surface}" in self._texts or token in self._surfaces
             if is_known or number != expected or letters != _letters(forms):
                 raise ValueError
-            if interval and (label != Label.DATE or not interval.startswith(relation or "none")):
+            if interval and (label != Label.DATE or interval.split()[1] not in self._surfaces):
                 raise ValueError
             self._keep(label, number, interval, str(surface), str(entity))
+            self._has_day_first |= label == Label.DATE and is_day_first(str(surface))
         if self._anchor is not None and f"DATE-{self._anchor[0]}" not in self._surfaces:
             raise ValueError
 
     def _without_lookalikes(self, text: str) -> str:
-        if "[" not in text:
+        if not any(opening in text for opening in _OPENINGS):
             return text
         return _LOOKALIKE.sub(lambda match: self._literal(match.group()), text)
 
     def _literal(self, surface: str) -> str:
         known = self._texts.get(f"{LITERAL} {surface}")
         return known or self._hand_out(LITERAL, surface, f"spelled {surface}")
+
+    def _heed_order(self, surface: str) -> None:
+        """Count on no doubtful date any more, once a date has the day first."""
+        if self._has_day_first or not is_day_first(surface):
+            return
+        self._has_day_first = True
+        if self._anchor and is_month_first_doubtful(self._surfaces[f"DATE-{self._anchor[0]}"]):
+            self._anchor = None
 
     def _hand_out_day(self, surface: str, day: date) -> str:
         label = Label.DATE.value

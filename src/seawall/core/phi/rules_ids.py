@@ -1,14 +1,15 @@
 """Numbers that name a person, a plan, a licence or a device: 164.514(b)(2)(i)(H)-(M), (R).
 
-Found by the word before them, or by their shape. A medical code after the name
-of its system (ICD-10, CPT, LOINC, NDC, SNOMED, RxNorm) stays, as do trials'
-registry numbers and quantities.
+Found by the word before them, by the resource or path that they stand in, or by
+their shape. A medical code after the name of its system (ICD-10, CPT, LOINC)
+stays if it is one, as do trials' registry numbers and quantities.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from seawall.core.phi.codes import is_code_of_system_before
 from seawall.core.phi.dates import UNIT_FOLLOWS
 from seawall.core.phi.expressions import Expression
 from seawall.core.phi.identifiers import Label
@@ -45,41 +46,57 @@ _VALUE: Final = (
     r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\d[A-Za-z0-9-]*)"
 )
 _JOIN: Final = r"(?:[\s:=#(]|\bis\b|\bwas\b|\bnumber\b|\bnum\b|\bno\b\.?|\bid\b|\bof\b|-|\.){0,8}?"
-_STRONG_CONTEXT: Final = Expression(rf"(?i)\b(?:{_STRONG})(?:[\s:=#.(\"-])(?:{_JOIN}){_VALUE}")
+_STRONG_CONTEXT: Final = Expression(rf"(?i)\b(?:{_STRONG})(?:[\s:=#._/(\"-])(?:{_JOIN}){_VALUE}")
 _WEAK_CONTEXT: Final = Expression(rf"(?i)\b(?:{_WEAK})\s?(?:is\s|:|=|#|-)\s?#?{_VALUE}")
-_CODE_SYSTEM: Final = Expression(
-    r"(?i)\b(?:icd|icd-?(?:9|10|11)(?:-?(?:cm|pcs))?|cpt|hcpcs|loinc|ndc|snomed(?:[- ]?ct)?|rxnorm|"
-    r"rxcui|cvx|atc|drg|ms-drg|pmid|doi|nct|isbn|umls|cui|dsm)\b(?: ?codes?)?[\s:#=()-]{0,4}$"
-)
-_CODE_LENGTH: Final = 24
 _SHAPES: Final = Expression(
-    r"\b(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-    r"|[A-Z]{1,6}-\d{2,}(?:-\d+)*-?[A-Z0-9]*"
+    r"\b(?:[A-Z]{1,6}-\d{2,}(?:-\d+)*-?[A-Z0-9]*"
     r"|[A-Z]{1,5}\d{5,}[A-Z]{0,2}"
     r"|\d{4,}-?[A-Z]{2,4}"
     r"|\d{2,5}-\d{2,5}-\d{2,6}"
-    r"|\d{9,}"
     r"|(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}"
     r"|[1-9][A-Z][A-Z0-9]\d-[A-Z][A-Z0-9]\d-[A-Z]{2}\d{2}"
     r"|[A-Z0-9]{11,17})\b"
 )
+_NEVER_A_WORD: Final = Expression(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|\d{9,}"
+)
+"""A UUID or a long number names somebody in a path or a file name as well as in prose."""
+_REFERENCE: Final = Expression(
+    r"\b(?:Patient|RelatedPerson|Person|Encounter|Coverage|Account|EpisodeOfCare|Claim|Group)/"
+    r"([A-Za-z0-9.-]{0,63}[A-Za-z0-9])"
+    r"|(?i:/(?:charts?|patients?|members?|subscribers?|records?|encounters?|visits?|persons?|"
+    r"users?|u|accounts?|claims?|mrn|cases?)/)([A-Za-z0-9][A-Za-z0-9-]{0,63})"
+)
+_PERSONS_NUMBER: Final = Expression(
+    r"(?i)(?:mrn|m\.r\.n|mr ?#|medical record|health record|chart|patient|pt|member|subscriber|"
+    r"beneficiary|medicare|medicaid|passport|social)"
+)
+"""Words that no quantity follows, whatever stands after the number."""
 _CARD: Final = Expression(r"\b\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}\b")
 _SHAPE_STAYS: Final = Expression(
     r"^(?:NCT\d{8}|COVID-\d+|SARS-.*|ICD-.*|HLA-.*|CA-\d+|PHQ-\d|GAD-\d+|HIV-\d|HSV-\d|HTLV-\d|"
     r"IL-\d+|DSM-\d.*|COX-\d|CD-\d+|BRCA-\d|PD-L?\d|GLP-\d|SGLT-?\d.*|HER-\d|T\d-T?\d+|"
-    r"[CTLS]\d-[CTLS]?\d|(?:19|20)\d{2}-[A-Z]+|\d{4,}(?:MG|MCG|ML|IU|UNITS?|KG|CC|MM|CM))$"
+    r"[CTLS]\d-[CTLS]?\d|(?:19|20)\d{2}-[A-Z]+|\d{4,8}(?:MG|MCG|ML|IU|UNITS?|KG|CC|MM|CM))$"
 )
 _MINIMUM: Final = 4
 _LONG: Final = 9
 _DASHED: Final = 7
+_SHORTEST_IN_PATH: Final = 3
 
 
 def find_ids(text: bytes) -> Iterator[Span]:
     """Yield identifying numbers, by context and by shape."""
     for match in _STRONG_CONTEXT.finditer(text):
-        yield from _in_context(text, *match.span(1))
+        named = _PERSONS_NUMBER.match_at(text, match.span()[0]) is not None
+        yield from _in_context(text, *match.span(1), is_never_a_quantity=named)
     for match in _WEAK_CONTEXT.finditer(text):
         yield from _in_context(text, *match.span(1))
+    for match in _NEVER_A_WORD.finditer(text):
+        start, end = match.span()
+        if _is_whole(text, start, end) and _is_long_identifier(text, start, end):
+            yield Span(start, end, Label.ID, "rule", _LIKELY)
+    if b"/" in text:
+        yield from _find_references(text)
     for match in _SHAPES.finditer(text):
         start, end = match.span()
         if _is_identifying_shape(text, start, end):
@@ -88,13 +105,26 @@ def find_ids(text: bytes) -> Iterator[Span]:
         yield Span(*match.span(), Label.ID, "rule", _LIKELY)
 
 
-def _in_context(text: bytes, start: int, end: int) -> Iterator[Span]:
+def _find_references(text: bytes) -> Iterator[Span]:
+    """Yield the number in "Patient/123" of FHIR and in "/charts/448812/notes"."""
+    for match in _REFERENCE.finditer(text):
+        for group, minimum in ((1, 1), (2, _SHORTEST_IN_PATH)):
+            start, end = match.span(group)
+            if start >= 0 and sum(map(bytes.isdigit, _letters(text[start:end]))) >= minimum:
+                yield Span(start, end, Label.ID, "rule", _CERTAIN)
+
+
+def _in_context(
+    text: bytes, start: int, end: int, *, is_never_a_quantity: bool = False
+) -> Iterator[Span]:
     value = text[start:end]
     bare = value.replace(b"-", b"").replace(b".", b"").replace(b"/", b"")
     if len(bare) < _MINIMUM or sum(map(bytes.isdigit, _letters(bare))) < 3:  # noqa: PLR2004
         return
     is_year = len(bare) == 4 and bare[:2] in (b"19", b"20")  # noqa: PLR2004
-    if is_year or UNIT_FOLLOWS.match_at(text, end) or _follows_code_system(text, start):
+    if is_year or is_code_of_system_before(text, start, end):
+        return
+    if not (is_never_a_quantity or len(bare) >= _LONG) and UNIT_FOLLOWS.match_at(text, end):
         return
     if _DATE_LIKE.match_at(value, 0) or _SHAPE_STAYS.search(value):
         return
@@ -113,8 +143,23 @@ def _letters(value: bytes) -> list[bytes]:
     return [value[i : i + 1] for i in range(len(value))]
 
 
-def _follows_code_system(text: bytes, start: int) -> bool:
-    return _CODE_SYSTEM.search(text[max(0, start - _CODE_LENGTH) : start]) is not None
+def _is_whole(text: bytes, start: int, end: int) -> bool:
+    """Whether neither a letter, a digit nor a decimal point makes a match part of more."""
+    before, after = text[max(0, start - 2) : start], text[end : end + 2]
+    if before[-1:].isalnum() or after[:1].isalnum():
+        return False
+    return not (
+        (before[-1:] == b"." and before[:1].isdigit())
+        or (after[:1] in (b".", b"-") and after[1:].isdigit())
+    )
+
+
+def _is_long_identifier(text: bytes, start: int, end: int) -> bool:
+    value = text[start:end].decode()
+    if not value.isdigit():
+        return True
+    is_emergency = value.removeprefix("1") in EMERGENCY_NUMBERS
+    return not is_emergency and not is_code_of_system_before(text, start, end)
 
 
 def _is_identifying_shape(text: bytes, start: int, end: int) -> bool:
@@ -123,13 +168,12 @@ def _is_identifying_shape(text: bytes, start: int, end: int) -> bool:
     bare = value.replace(b"-", b"").decode()
     if digits < _MINIMUM or not _stands_apart(text, start, end):
         return False
-    if UNIT_FOLLOWS.match_at(text, end) or _follows_code_system(text, start):
+    if UNIT_FOLLOWS.match_at(text, end) or is_code_of_system_before(text, start, end):
         return False
     if _DATE_LIKE.match_at(value, 0) or _SHAPE_STAYS.search(value):
         return False
     if bare.isdigit():
-        minimum = _DASHED if b"-" in value else _LONG
-        return digits >= minimum and bare.removeprefix("1") not in EMERGENCY_NUMBERS
+        return digits >= _DASHED and bare.removeprefix("1") not in EMERGENCY_NUMBERS
     return True
 
 

@@ -111,15 +111,20 @@ def find_phones(text: bytes) -> Iterator[Span]:
     for match in _PHONE_IN_CONTEXT.finditer(text):
         start, end = match.span(1)
         if 7 <= len(_digits(text[start:end])) <= 15 and is_isolated(text, start, end):  # noqa: PLR2004
-            yield from _phone(text, start, end, _LIKELY)
+            yield from _phone(text, start, end, _LIKELY, is_named=True)
     for match in _LOCAL_PHONE.finditer(text):
         yield from _phone(text, *match.span(), _POSSIBLE)
 
 
-def _phone(text: bytes, start: int, end: int, score: float) -> Iterator[Span]:
-    if _digits(text[start:end]) in EMERGENCY_NUMBERS or not is_isolated(text, start, end):
+def _phone(
+    text: bytes, start: int, end: int, score: float, *, is_named: bool = False
+) -> Iterator[Span]:
+    digits = _digits(text[start:end])
+    if digits in EMERGENCY_NUMBERS or not is_isolated(text, start, end):
         return
-    if UNIT_FOLLOWS.match_at(text, end):
+    # No quantity has ten digits, but a dose may follow "call": 2400000 units.
+    is_certain = is_named and len(digits) >= 10  # noqa: PLR2004
+    if not is_certain and UNIT_FOLLOWS.match_at(text, end):
         return
     is_fax = _FAX_BEFORE.search(text[max(0, start - 24) : start]) is not None
     yield Span(start, end, Label.FAX if is_fax else Label.PHONE, "rule", score)

@@ -20,12 +20,19 @@ from seawall.core.errors import Invalid
 
 MAX_DEPTH: Final = 64
 """Objects, arrays and documents inside strings that may stand in each other."""
-MAX_LEAVES: Final = 100_000
+MAX_LEAVES: Final = 20_000
 """Values and keys in one body, those of documents inside strings included."""
 
 Path = tuple[str | int, ...]
 """The keys and positions that lead to a leaf; a key's path is that of its object."""
 Leaf = Callable[[str, Path], str]
+
+
+class KeyPath(tuple[str | int, ...]):
+    """The path of a leaf that is a key: equal to that of its object, and told from a value's."""
+
+    __slots__ = ()
+
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _DOCUMENT: Final = re.compile(r'[ \t\r\n]*+[\[{"]')
@@ -157,8 +164,9 @@ class _Walk:
 
     def _object(self, members: dict[str, Any], path: Path, depth: int) -> dict[str, Any]:
         transformed: dict[str, Any] = {}
+        key_path = KeyPath(path)
         for key, value in members.items():
-            written = self._text(key, path, depth)
+            written = self._text(key, key_path, depth)
             transformed[written] = self.value(value, (*path, key), depth)
         if len(transformed) != len(members):
             raise Invalid(

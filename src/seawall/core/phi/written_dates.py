@@ -5,7 +5,8 @@ each names one day beyond doubt: a wrong interval changes clinical meaning. So a
 year of two digits (was she born in 1925 or 2025?), a date without a year, and
 `03.04.2023` (day first in Europe, month first in the United States) are not
 read. With slashes or dashes the month comes first, as it does in the United
-States, unless it cannot. A time of day after the date, and its zone, are skipped:
+States, unless it cannot; who knows that dates with the day first stand beside
+one asks `is_month_first_doubtful`. A time of day after the date, and its zone, are skipped:
 the day is the one that was written.
 """
 
@@ -45,6 +46,13 @@ _TIME: Final = (
 )
 
 
+_NUMBERS: Final = re.compile(
+    rf"{_WEEKDAY}(?P<first>\d{{1,2}})(?P<separator>[-/.])(?P<second>\d{{1,2}})[-/.]"
+    r"(?:\d{4}|\d{2})(?!\d)",
+    re.IGNORECASE,
+)
+
+
 def _form(written: str) -> re.Pattern[str]:
     return re.compile(_WEEKDAY + written + _TIME, re.IGNORECASE)
 
@@ -72,6 +80,24 @@ def read_date(text: str) -> date | None:
         if match is not None:
             return _calendar_day(match.groupdict())
     return None
+
+
+def is_day_first(text: str) -> bool:
+    """Say whether a date in numbers has the day before the month: `13/04/2023`.
+
+    Beside one, `12/04/2023` may be the day before it. Never raises.
+    """
+    match = _NUMBERS.match(text.strip())
+    return match is not None and int(match["second"]) <= _LAST_MONTH < int(match["first"])
+
+
+def is_month_first_doubtful(text: str) -> bool:
+    """Say whether a date in numbers names another day where the day comes first. Never raises."""
+    match = _NUMBERS.match(text.strip())
+    if match is None:
+        return False
+    first, second = int(match["first"]), int(match["second"])
+    return first != second and max(first, second) <= _LAST_MONTH
 
 
 def _calendar_day(parts: dict[str, str]) -> date | None:

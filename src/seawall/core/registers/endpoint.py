@@ -1,6 +1,6 @@
 """One deployment of a model: where it is, what it can do, and how it is reached.
 
-Secrets are references (`env:NAME`, `file:PATH`), never values, so that a
+Secrets are references (`env:NAME`, `file:NAME`), never values, so that a
 document can be shown, stored and exported.
 """
 
@@ -13,9 +13,14 @@ from pydantic import StringConstraints, field_validator
 from seawall.core.registers.spec import Country, Name, Spec, Words
 
 SecretReference = Annotated[
-    str, StringConstraints(pattern=r"^(env:[A-Z][A-Z0-9_]*|file:[^\x00]+)$", max_length=500)
+    str,
+    StringConstraints(pattern=r"^(env:SEAWALL_SECRET_[A-Z0-9_]{1,50}|file:[A-Za-z0-9_-]{1,64})$"),
 ]
-"""Where a secret is: `env:NAME` or `file:PATH`."""
+"""Where a secret is: a variable SEAWALL_SECRET_..., or a file of the folder `secrets`.
+
+No other variable and no other file, so that whoever may apply documents cannot
+have the server send its passphrase, or anything else it can read, somewhere.
+"""
 
 
 class EndpointSpec(Spec):

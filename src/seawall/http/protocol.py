@@ -1,0 +1,54 @@
+"""HTTP/1.1 by httptools, with a time limit on what a caller has not said yet.
+
+uvicorn limits how long a connection may idle between requests; this limits how
+long one may take to begin, and to finish, the head of a request. A connection
+that says nothing is closed, so that silence cannot fill the server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEAD_SECONDS: Final = 10.0
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """Closes a connection whose request head is not whole within the limit."""
+
+    head_seconds: ClassVar[float] = HEAD_SECONDS
+    """How long a request's head may take, in seconds."""
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of the head, of a later request too."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: the head is whole."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting: nobody is there."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head_timer = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
