@@ -228,12 +228,7 @@ class Writer:
 
         `Invalid` if the name is not a document name, or is the system's.
         """
-        if tenant == SYSTEM_LOG or not re.fullmatch(NAME_PATTERN, tenant):
-            raise Invalid(
-                "tenant-name",
-                "this cannot be a tenant's name",
-                f"use lower-case letters, digits, '.', '_' and '-', and not '{SYSTEM_LOG}'",
-            )
+        check_tenant(tenant)
         self.keys.prepare(tenant)
         await self.ledger.open_log(tenant, self._origin())
         await self.documents.load()
@@ -296,6 +291,16 @@ class Writer:
 
     def _origin(self) -> str:
         return f"{self._installation.settings.name}/log/{self._installation.random.bytes(8).hex()}"
+
+
+def check_tenant(name: str) -> None:
+    """Raise `Invalid` unless this can be a tenant's name: a document name, not the system's."""
+    if name == SYSTEM_LOG or not re.fullmatch(NAME_PATTERN, name):
+        raise Invalid(
+            "tenant-name",
+            "this cannot be a tenant's name",
+            f"use lower-case letters, digits, '.', '_' and '-', and not '{SYSTEM_LOG}'",
+        )
 
 
 def log_to(stream: TextIO, level: str) -> None:

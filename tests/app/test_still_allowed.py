@@ -31,7 +31,7 @@ async def change(practice: Practice, code: str) -> None:
 
 @pytest.mark.parametrize("code", CHANGES)
 async def test_change_before_the_intent_refuses(code: str, detector: Detector) -> None:
-    """What changes between decision and intent refuses the exchange by an entry; nothing is sent."""
+    """What changes before the intent refuses the exchange by an entry, and nothing is sent."""
     practice, ledger = await disturbed(detector)
     ledger.before["phi.open"] = lambda: change(practice, code)
 

@@ -12,8 +12,8 @@ import typer
 
 from seawall.cli.options import DataDir, PassphraseFile
 from seawall.cli.output import print_json, say
-from seawall.cli.running import announce, withdraw, write_client_key
-from seawall.compose import DATABASE, RING, Installation, log_to, run_server
+from seawall.cli.running import announce, ensure_client_key, withdraw, write_client_key
+from seawall.compose import DATABASE, RING, Installation, check_tenant, log_to, run_server
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.policy.principal import Principal
 
@@ -31,6 +31,7 @@ def init(
     """Make a data folder: key ring, database, certificate, a tenant and its operator's key."""
     settings = read_settings(data_dir, environment())
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
+    check_tenant(tenant)
     if (settings.data_dir / RING).exists() and not (settings.data_dir / DATABASE).exists():
         say("going on where an earlier `seawall init` was ended")
         installation = Installation.open(settings, passphrase)
@@ -51,10 +52,7 @@ async def _first_tenant(installation: Installation, tenant: str) -> None:
 
 async def register_operator(writer: Writer, folder: Path, tenant: str) -> None:
     """Give the operator of a tenant a key and a client document that may apply documents."""
-    path = folder / "clients" / f"{tenant}-{OPERATOR}.jwk"
-    if path.exists():
-        return
-    public = write_client_key(path)
+    public = ensure_client_key(folder / "clients" / f"{tenant}-{OPERATOR}.jwk")
     spec = {"title": "operator at the terminal", "public_key": public, "may_apply": True}
     principal = Principal("operator", OPERATOR, tenant)
     await writer.documents.apply(principal, [{"kind": "Client", "name": OPERATOR, "spec": spec}])

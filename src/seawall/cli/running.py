@@ -42,6 +42,21 @@ def write_client_key(path: Path) -> dict[str, str]:
     return {name: value for name, value in private.items() if name != "d"}
 
 
+def ensure_client_key(path: Path) -> dict[str, str]:
+    """Return the public key of a client's key file, making the file first if there is none."""
+    if not path.exists():
+        return write_client_key(path)
+    try:
+        private = orjson.loads(path.read_bytes())
+        return {name: str(private[name]) for name in ("kty", "crv", "x")}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        raise Invalid(
+            "client-key-invalid",
+            "a client's key file in the data folder is not a key",
+            "remove the file: a new key is made, and the client's document changed to it",
+        ) from None
+
+
 def announce(folder: Path, url: str) -> None:
     """Leave a note in the data folder about where its server listens."""
     (folder / "server.json").write_bytes(orjson.dumps({"url": url}))

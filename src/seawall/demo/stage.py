@@ -19,7 +19,7 @@ import orjson
 
 from seawall.cli.documents import read_documents
 from seawall.cli.install import register_operator
-from seawall.cli.running import announce, withdraw, write_client_key
+from seawall.cli.running import announce, ensure_client_key, withdraw
 from seawall.compose import RING, Installation, is_free
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.errors import Unavailable
@@ -189,11 +189,7 @@ async def _prepare(writer: Writer, installation: Installation, sandbox_url: str)
     folder = installation.settings.data_dir
     await writer.open_tenant(TENANT)
     await register_operator(writer, folder, TENANT)
-    path = folder / "clients" / f"{TENANT}-{CLIENT}.jwk"
-    if path.exists():
-        public = {n: v for n, v in orjson.loads(path.read_bytes()).items() if n != "d"}
-    else:
-        public = write_client_key(path)
+    public = ensure_client_key(folder / "clients" / f"{TENANT}-{CLIENT}.jwk")
     client = {
         "title": "the demo's application",
         "public_key": public,

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+
+_ENDING_SECONDS: Final = 5.0
+"""How long exchanges that the server gives up may take to be recorded as such."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,7 +56,9 @@ def server_context(certificate: Path, key: Path, password: str) -> ssl.SSLContex
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a server's main coroutine on the event loop that uvicorn would choose: uvloop."""
-    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+    # Without a log_config of its own: the process's allow-list stays the only way out.
+    config = uvicorn.Config("", log_config=None)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(main)
 
 
@@ -91,10 +97,14 @@ async def serving(
     try:
         while not server.started:
             if task.done():
-                break
+                await task
+                raise RuntimeError("the server ended before it began")
             await asyncio.sleep(0.005)
         yield task
     finally:
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)
+        if ending := list(server.server_state.tasks):
+            # What uvicorn cancelled still tells its caller, and records how it ended.
+            await asyncio.wait(ending, timeout=_ENDING_SECONDS)
         listener.close()
