@@ -173,3 +173,13 @@ def test_what_nobody_catches_is_its_type_and_its_places(stream: io.StringIO) -> 
     thread.join()
 
     assert [("bug", "ValueError")] * 2 == [(line["event"], line["type"]) for line in lines(stream)]
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(stream: io.StringIO) -> None:
+    """A closed or full log is no reason for a server, or for an alarm, to fail."""
+    stream.close()
+
+    logging.getLogger("uvicorn.error").error("anything")
+    LogNotifier().alarm("outcome-unrecorded", "clinic", 7)
+
+    assert stream.closed

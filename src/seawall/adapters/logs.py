@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -77,8 +78,7 @@ class _Reducing(logging.Handler):
         }
         if record.exc_info and record.exc_info[0]:
             fields |= _reduced(record.exc_info[0], record.exc_info[2])
-        log = structlog.get_logger()
-        getattr(log, record.levelname.lower(), log.info)("library", **fields)
+        _say(record.levelname.lower(), "library", **fields)
 
 
 def _reduced(kind: type[BaseException], places: TracebackType | None) -> dict[str, Any]:
@@ -89,12 +89,19 @@ def _reduced(kind: type[BaseException], places: TracebackType | None) -> dict[st
 
 
 def _report(kind: type[BaseException], _: BaseException, places: TracebackType | None) -> None:
-    structlog.get_logger().error("bug", **_reduced(kind, places))
+    _say("error", "bug", **_reduced(kind, places))
 
 
 def _report_thread(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is not SystemExit:
-        structlog.get_logger().error("bug", **_reduced(args.exc_type, args.exc_traceback))
+        _say("error", "bug", **_reduced(args.exc_type, args.exc_traceback))
+
+
+def _say(level: str, event: str, **fields: Any) -> None:
+    """Write a line; that a log cannot be written must not stop what it tells of."""
+    log = structlog.get_logger()
+    with suppress(OSError, ValueError):
+        getattr(log, level, log.info)(event, **fields)
 
 
 class LogNotifier:
@@ -102,6 +109,4 @@ class LogNotifier:
 
     def alarm(self, code: str, tenant: str, entry: int | None) -> None:
         """Raise an alarm by a code, whose log, and an entry's index; never fails."""
-        structlog.get_logger().error(
-            "alarm", code=code, tenant=tenant, entry=-1 if entry is None else entry
-        )
+        _say("error", "alarm", code=code, tenant=tenant, entry=-1 if entry is None else entry)
