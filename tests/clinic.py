@@ -292,9 +292,11 @@ def served_here(
     begun: Future[tuple[str, Writer, Callable[[], None]]] = Future()
 
     async def serve() -> None:
+        """Serve until told to stop."""
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def stop() -> None:
+            """Tell the server's thread to stop."""
             loop.call_soon_threadsafe(stopping.set)
 
         async with (

@@ -51,6 +51,7 @@ async def opened(
     path = folder / "seawall.db"
 
     def connecting_to_file() -> Any:
+        """Connect to the folder's database."""
         return connect(path, DATABASE_KEY)
 
     engine = create_engine(

@@ -363,6 +363,7 @@ async def test_examples_of_entries_have_the_fields_of_real_ones(demo: Demo) -> N
     counted = {"found", "left", "new"}  # by class: which ones differs from entry to entry
 
     def comparable(entry: Mapping[str, Any]) -> Any:
+        """Return the names of an entry's fields."""
         kept = {name: "" if name in counted else value for name, value in entry.items()}
         return entry["action"], shape(kept)
 

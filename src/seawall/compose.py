@@ -259,6 +259,7 @@ class Writer:
         self._asking.append(ask_model)
 
         async def is_ready() -> None:
+            """Raise while the system's log cannot be read."""
             await installation.store.head(SYSTEM_LOG)
 
         return application(

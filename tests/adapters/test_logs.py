@@ -86,6 +86,7 @@ async def test_asyncio_in_debug_mode_shows_no_values(stream: io.StringIO) -> Non
     loop.slow_callback_duration = 0.0
 
     async def fail(_said: str) -> None:
+        """Fail with a text that must not be shown."""
         raise ValueError(MARKER)
 
     task = asyncio.create_task(fail(MARKER), name=MARKER)
@@ -166,6 +167,7 @@ def test_what_nobody_catches_is_its_type_and_its_places(stream: io.StringIO) -> 
         sys.excepthook(ValueError, error, error.__traceback__)
 
     def fail() -> None:
+        """Fail with a text that must not be shown."""
         int(MARKER)
 
     thread = threading.Thread(target=fail)

@@ -243,6 +243,7 @@ async def test_an_upstream_that_speaks_no_http_is_not_quoted(
     context.load_cert_chain(model.tls.certificate, model.tls.key, model.tls.password)
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer with words that are no HTTP."""
         await reader.readuntil(b"\r\n\r\n")
         writer.write(words.encode())
         writer.close()

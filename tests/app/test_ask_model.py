@@ -280,6 +280,7 @@ async def test_plain_exchange_that_the_caller_leaves_is_abandoned(detector: Dete
     waiting = asyncio.Event()
 
     def turn(_body: bytes) -> ScriptedAnswer:
+        """Take one turn that the caller leaves."""
         waiting.set()
         return Silent()
 

@@ -123,7 +123,10 @@ async def test_checkpoint_of_another_log_is_found() -> None:
     ledger, _ = await filled(3)
 
     class Lying(MemoryStore):
+        """A store that tells of another log."""
+
         async def head(self, log: str) -> Head:
+            """Return another log's head."""
             return replace(await super().head(log), size=2)
 
     with pytest.raises(Tampered) as tampered:

@@ -67,6 +67,7 @@ async def test_turn_that_waited_for_its_conversation_is_decided_again(
     turns: list[asyncio.Task[Any]] = []
 
     async def second_turn_and_change() -> None:
+        """Ask again while documents change."""
         turns.append(asyncio.create_task(practice.ask("second", conversation="talk")))
         for _ in range(10):
             await asyncio.sleep(0)

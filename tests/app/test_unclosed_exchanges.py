@@ -98,6 +98,7 @@ async def test_mistake_of_the_program_closes_the_exchange(detector: Detector) ->
     """A bug is raised on, and the exchange has failed with the code `internal`."""
 
     def mistaken(_body: bytes) -> ScriptedAnswer:
+        """Fail as a mistake of the program does."""
         raise RuntimeError("a mistake")
 
     practice = await opened(detector, mistaken)

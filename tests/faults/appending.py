@@ -19,6 +19,7 @@ async def append_for_ever(folder: Path) -> None:
         await database.ledger.open_log("clinic", ORIGIN)
 
         async def one(task: int) -> None:
+            """Append without end."""
             for at in count():
                 receipt = await database.ledger.append("clinic", an_entry(task=task, at=at))
                 os.write(1, b"%d %s\n" % (receipt.index, receipt.entry))

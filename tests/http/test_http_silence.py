@@ -102,6 +102,7 @@ def arriving(*messages: dict[str, Any]) -> Request:
     waiting = list(messages)
 
     async def receive() -> dict[str, Any]:
+        """Give the body piece by piece."""
         return waiting.pop(0) if waiting else await asyncio.Future()
 
     return Request({"type": "http", "method": "POST", "headers": []}, receive)

@@ -50,6 +50,7 @@ class ReadLedger:
         places: set[tuple[int, int]] = set()
 
         def note(level: int, position: int) -> bytes:
+            """Note that a tile is needed, and give a blank one."""
             places.add((level, position))
             return bytes(TILE_BYTES)
 

@@ -112,6 +112,7 @@ def show(
     installation = open_installation(data_dir, passphrase_file)
 
     async def read() -> dict[str, Any]:
+        """Read what is to be printed."""
         log = await _log(installation, tenant, system=system)
         return await installation.read_ledger.entry(log, index)
 
@@ -130,6 +131,7 @@ def prove(
     installation = open_installation(data_dir, passphrase_file)
 
     async def read() -> str:
+        """Read what is to be printed."""
         log = await _log(installation, tenant, system=system)
         return await installation.read_ledger.proof(log, index)
 

@@ -33,9 +33,11 @@ def application(
     """Return the ASGI application; `is_ready` raises one of our errors while it is not."""
 
     async def healthy(_: Request) -> Response:
+        """Answer that the process runs."""
         return json_response({"status": "ok"})
 
     async def ready(_: Request) -> Response:
+        """Answer whether exchanges can be carried."""
         try:
             await is_ready()
         except Error as error:
@@ -43,6 +45,7 @@ def application(
         return json_response({"status": "ready"})
 
     async def measured(_: Request) -> Response:
+        """Answer with the counters."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     return Starlette(
