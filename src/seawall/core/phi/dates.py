@@ -163,9 +163,7 @@ def is_isolated(text: bytes, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     if before[-1:].isalnum() or (before[-1:] in b"-/._" and before[:1].isdigit()):
         return False
-    if before[-1:] in (b"/", b"_") or after[:1] == b"_":
-        return False
-    return not (after[:1].isalnum() or (after[:1] in b"-/." and after[1:].isdigit()))
+    return not (after[:1].isalnum() or (after[:1] in b"-/._" and after[1:].isdigit()))
 
 
 def _is_calendar_date(match: Match) -> bool:
