@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES: Final = 4 << 20
 _CHUNK: Final = 65_536
+_LETTING_GO_SECONDS: Final = 0.05
 
 
 class UpstreamAnswer:
@@ -77,8 +78,8 @@ class UpstreamClient:
         """Close every connection."""
         if self._session is not None:
             await self._session.close()
-            # Transports let go of their sockets in the loop's next turn.
-            await asyncio.sleep(0)
+            # aiohttp does not wait until TLS transports let go of their sockets, refused ones too.
+            await asyncio.sleep(_LETTING_GO_SECONDS)
 
     @asynccontextmanager
     async def send(
