@@ -323,14 +323,9 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def random_bytes(count: int) -> bytes:
-    """Return cryptographic randomness."""
-    return SystemRandom().bytes(count)
-
-
 def new_client_key() -> dict[str, str]:
     """Return a new client's private key as a JSON Web Key."""
-    return make_client_key(random_bytes(32))
+    return make_client_key(SystemRandom().bytes(32))
 
 
 def client_assertion(private_key: Mapping[str, str], client: str, token_url: str) -> str:
@@ -342,6 +337,6 @@ def client_assertion(private_key: Mapping[str, str], client: str, token_url: str
         "aud": token_url,
         "iat": now,
         "exp": now + 120,
-        "jti": random_bytes(16).hex(),
+        "jti": SystemRandom().bytes(16).hex(),
     }
     return sign_assertion(private_key, claims)

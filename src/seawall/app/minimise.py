@@ -70,14 +70,20 @@ def minimise(
     def find(text: str) -> list[Span]:
         return detector.find(text, known)
 
+    def search(text: str, path: Path) -> list[Span]:
+        # The same value under the same key is searched once: a long list may repeat it.
+        place = (context_of(path), text)
+        if place not in seen:
+            seen[place] = find_in_leaf(find, text, path)
+            if not sees.clinical_text:
+                read = detector.clinical_terms(with_key(text, path))
+                result.clinical.update(term.kind for term in read)
+        return seen[place]
+
     def leaf(text: str, path: Path) -> str:
         if text in STRUCTURE:
             return text
-        # The same value under the same key is searched once: a long list may repeat it.
-        place = (context_of(path), text)
-        spans = seen.get(place)
-        if spans is None:
-            spans = seen[place] = find_in_leaf(find, text, path)
+        spans = search(text, path)
         result.found.update(span.label.value for span in spans)
         for span in spans:
             result.has_known = result.has_known or span.source == "known"
@@ -85,9 +91,6 @@ def minimise(
             if kind is not None:
                 value = normalise_term(kind, text[span.start : span.end])
                 result.terms.add((kind, value))
-        if not sees.clinical_text:
-            read = with_key(text, path)
-            result.clinical.update(term.kind for term in detector.clinical_terms(read))
         replacing = to_replace(spans, sees)
         # Spans do not overlap, so where they start tells them apart, in linear time.
         going = {span.start for span in spans} - {span.start for span in replacing}

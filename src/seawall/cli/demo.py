@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -106,8 +107,6 @@ async def _application(stage: Stage) -> Any:
 
 async def _received(stage: Stage) -> list[bytes]:
     """Ask the sandbox itself what reached it, so that nobody need take our word."""
-    import ssl  # noqa: PLC0415
-
     root = stage.sandbox_url.removesuffix("/v1")
     context = ssl.create_default_context(cafile=str(stage.authority))
     headers = {"Authorization": f"Bearer {stage.sandbox_key}"}
