@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-LOCK := .venv/bin/pip-compile -q --generate-hashes --allow-unsafe --strip-extras \
+LOCK := .venv/bin/pip-compile -q --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	--no-header --annotation-style=line $(UPGRADE)
 

@@ -30,6 +30,7 @@ MADE_FOR = VENV / "made-for.txt"
 CONTAINS = {"demo": ["demo"], "dev": ["dev", "demo"]}
 """What each set installs: dev.txt pins all that demo.txt does (tests/test_house.py checks it)."""
 
+_PINNED = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^]]*\])?==", re.MULTILINE)
 _IS_USABLE = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
 
 
@@ -78,7 +79,7 @@ def _install(wanted: str) -> None:
     """Install the pinned packages, then Seawall itself as an editable package."""
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install"]
     requirements = ROOT / "requirements" / f"{wanted}.txt"
-    count = len(re.findall(r"^[A-Za-z0-9._-]+==", requirements.read_text("utf-8"), re.MULTILINE))
+    count = len(_PINNED.findall(requirements.read_text("utf-8")))
     print(f"==> Installing the {count} packages of requirements/{wanted}.txt", flush=True)
     _run([*pip, "--require-hashes", "-r", str(requirements)], count)
     print("==> Installing Seawall from this folder", flush=True)

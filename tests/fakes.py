@@ -18,16 +18,22 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from seawall.app.ports import (
+    Archived,
     CloseExchange,
     Head,
+    KeepArchived,
     KeepDocument,
+    KeepFacets,
+    KeepLease,
     KeepPatient,
+    KeepPublished,
     KeepSealed,
     OpenExchange,
+    Published,
     SpendAssertion,
     WrappedKey,
 )
-from seawall.core.errors import Conflict, Error, Missing
+from seawall.core.errors import Conflict, Error, Missing, Refused
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
 from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.tree import Edge, extend, leaf_hash
@@ -38,7 +44,7 @@ from seawall.core.seal.envelope import Context, Sealed, seal, unseal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from seawall.app.ports import Clock, Random, Write
+    from seawall.app.ports import Clock, Fact, Query, Random, Write
     from seawall.core.phi.clinical import ClinicalTerm
     from seawall.core.phi.identifiers import Label
     from seawall.core.phi.known import KnownIdentifiers
@@ -107,6 +113,11 @@ class _MemoryLog:
     edge: Edge = Edge(0, ())  # noqa: RUF009  frozen
     entries: list[bytes] = field(default_factory=list)
     tiles: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    minimum: int = 0
+    indexed: int = 0
+    facets: set[tuple[str, str, int, int]] = field(default_factory=set)
+    published: dict[int, Published] = field(default_factory=dict)
+    archived: dict[tuple[int, str], Archived] = field(default_factory=dict)
 
 
 class MemoryLedger:
@@ -118,7 +129,8 @@ class MemoryLedger:
         self.patients: dict[tuple[str, str], tuple[str, ...]] = {}
         self.kept: dict[tuple[str, str, str], Sealed] = {}
         self.spent: dict[str, int] = {}
-        self.awaited: dict[tuple[str, str], None] = {}
+        self.awaited: dict[tuple[str, str], str] = {}
+        self.leases: dict[str, int] = {}
         self.down: Error | None = None
         """When set, every append raises it and records nothing."""
         self.failing: dict[str, Error] = {}
@@ -154,6 +166,43 @@ class MemoryLedger:
         self.journal.append(f"append {action}")
         index = held.edge.size - 1
         return Receipt(held.origin, index, raw, receipt_mac(RECEIPT_KEY, held.origin, index, raw))
+
+    async def remember(self, facts: Sequence[Fact]) -> None:
+        """Keep facts."""
+        if self.down is not None:
+            raise self.down
+        for fact in facts:
+            match fact:
+                case KeepFacets(log, upto, rows):
+                    self.logs[log].indexed = max(self.logs[log].indexed, upto)
+                    self.logs[log].facets.update(rows)
+                case KeepPublished(made):
+                    self.logs[made.log].published[made.size] = made
+                case KeepArchived(made):
+                    self.logs[made.log].archived[made.bundle, made.archive] = made
+                case KeepLease(replica, until_ms):
+                    self.leases[replica] = until_ms
+
+    async def prune(self, log: str, minimum: int) -> None:
+        """Delete what lies below `minimum`; `Refused` without two archives."""
+        held = self.logs[log]
+        if minimum <= held.minimum:
+            return
+        copies = [bundle for bundle, _ in held.archived]
+        below = range(held.minimum // 256, minimum // 256)
+        if (
+            minimum % 256
+            or minimum > held.edge.size
+            or any(copies.count(bundle) < 2 for bundle in below)
+        ):
+            raise Refused("prune-refused", "the log is kept", "archive it first")
+        held.minimum = minimum
+        held.tiles = {
+            place: tile
+            for place, tile in held.tiles.items()
+            if place[0] or place[1] >= minimum // 256
+        }
+        held.facets = {row for row in held.facets if row[3] >= minimum}
 
     def bodies(self, log: str) -> list[dict[str, Any]]:
         """Return the entries of a log as they read, for a test to look at."""
@@ -192,7 +241,7 @@ class MemoryLedger:
 
     @_apply.register
     def _(self, write: OpenExchange) -> None:
-        self.awaited[write.tenant, write.item] = None
+        self.awaited[write.tenant, write.item] = write.replica
 
     @_apply.register
     def _(self, write: CloseExchange) -> None:
@@ -219,17 +268,59 @@ class MemoryStore:
             Checkpoint(held.origin, held.edge.size, root), held.origin, SIGNING_KEY.sign, PUBLIC_KEY
         )
         vkey = format_vkey(held.origin, PUBLIC_KEY)
-        return Head(log, held.origin, held.edge.size, root, checkpoint, vkey)
+        return Head(log, held.origin, held.edge.size, root, checkpoint, vkey, held.minimum)
 
     async def entries(self, log: str, start: int, stop: int) -> list[bytes]:
         """Return the entries `start` to `stop` (exclusive), as they were hashed."""
         held = self._ledger.logs.get(log)
-        return held.entries[max(start, 0) : max(stop, 0)] if held else []
+        return held.entries[max(start, held.minimum) : max(stop, 0)] if held else []
 
     async def tile(self, log: str, level: int, index: int) -> bytes:
         """Return the hashes of a tile, as many as there are; empty if there are none."""
         held = self._ledger.logs.get(log)
         return held.tiles.get((level, index), b"") if held else b""
+
+    async def find(self, log: str, query: Query) -> list[tuple[int, bytes]]:
+        """Return the entries that a query finds among those indexed, in the order of the log."""
+        held = self._ledger.logs[log]
+        end = held.edge.size if query.before is None else query.before
+        if not query.facets and query.since_ms is None and query.until_ms is None:
+            found = list(range(held.minimum, min(end, held.edge.size)))
+        else:
+            wanted = {("any", ""), *query.facets}
+            moments = {at: moment for _, _, moment, at in held.facets}
+            has = defaultdict(set)
+            for facet, value, _, at in held.facets:
+                has[at].add((facet, value))
+            found = [
+                at
+                for moment, at in sorted((moment, at) for at, moment in moments.items())
+                if wanted <= has[at]
+                and at < end
+                and (query.since_ms is None or moment >= query.since_ms)
+                and (query.until_ms is None or moment < query.until_ms)
+            ]
+        return sorted((at, held.entries[at]) for at in found[-query.last :])
+
+    async def indexed(self, log: str) -> int:
+        """Return up to which entry (exclusive) a log is indexed."""
+        held = self._ledger.logs.get(log)
+        return held.indexed if held else 0
+
+    async def has_facet(self, log: str, facet: str, value: str) -> bool:
+        """Return whether any indexed entry has this facet with this value."""
+        held = self._ledger.logs.get(log)
+        return held is not None and any(row[:2] == (facet, value) for row in held.facets)
+
+    async def published(self, log: str) -> list[Published]:
+        """Return the checkpoints that were published, oldest first."""
+        held = self._ledger.logs.get(log)
+        return [made for _, made in sorted(held.published.items())] if held else []
+
+    async def archived(self, log: str) -> list[Archived]:
+        """Return what archives hold of a log, by bundle and archive."""
+        held = self._ledger.logs.get(log)
+        return [made for _, made in sorted(held.archived.items())] if held else []
 
     async def documents(self, tenant: str) -> list[Document[Spec]]:
         """Return every version of every document of a tenant, oldest first."""
@@ -248,9 +339,14 @@ class MemoryStore:
                 found[term].add(patient)
         return {term: frozenset(patients) for term, patients in found.items()}
 
-    async def open_exchanges(self, tenant: str) -> list[str]:
+    async def open_exchanges(self, tenant: str, *, expired_at_ms: int | None = None) -> list[str]:
         """Return the items of exchanges whose outcome is awaited."""
-        return [item for whose, item in self._ledger.awaited if whose == tenant]
+        return [
+            item
+            for (whose, item), replica in self._ledger.awaited.items()
+            if whose == tenant
+            and (expired_at_ms is None or self._ledger.leases.get(replica, 0) <= expired_at_ms)
+        ]
 
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from seawall.app.ports import Clock, Detector, ModelClient, Random
+    from seawall.app.rounds import Rounds
     from seawall.config import Passphrase, Settings
 
 DATABASE: Final = "seawall.db"
@@ -191,6 +192,8 @@ class Writer:
             store=store, ledger=sequencer, clock=clock, notifier=self.notifier
         )
         self._asking: list[AskModel] = []
+        self.rounds: list[Rounds] = []
+        """What is done again and again while the server serves."""
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
@@ -288,7 +291,13 @@ class Writer:
         gc.collect()
         gc.freeze()
         async with serving(app, listener, context) as task:
-            yield url, task
+            for rounds in self.rounds:
+                rounds.start()
+            try:
+                yield url, task
+            finally:
+                for rounds in self.rounds:
+                    await rounds.stop()
 
     def _origin(self) -> str:
         return f"{self._installation.settings.name}/log/{self._installation.random.bytes(8).hex()}"

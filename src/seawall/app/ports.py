@@ -65,10 +65,11 @@ class SpendAssertion:
 
 @dataclass(frozen=True, slots=True)
 class OpenExchange:
-    """Remember that an exchange's outcome is awaited."""
+    """Remember that an exchange's outcome is awaited, and by which replica."""
 
     tenant: str
     item: str
+    replica: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,46 @@ class CloseExchange:
 
 
 Write = KeepSealed | KeepDocument | KeepPatient | SpendAssertion | OpenExchange | CloseExchange
+
+
+# --- what is derived: facts about the ledger, which hold no PHI and need no entry -
+
+
+@dataclass(frozen=True, slots=True)
+class KeepFacets:
+    """Index entries up to `upto` (exclusive): rows of (facet, value, at_ms, position).
+
+    A projection of the log, made after the commit; doing it twice changes nothing.
+    """
+
+    log: str
+    upto: int
+    rows: tuple[tuple[str, str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPublished:
+    """Keep a checkpoint that was shown to witnesses, replacing the one of the same size."""
+
+    published: Published
+
+
+@dataclass(frozen=True, slots=True)
+class KeepArchived:
+    """Remember that an archive holds a full bundle of a log, verified by reading it back."""
+
+    archived: Archived
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLease:
+    """Claim a replica's open exchanges until a moment; renewing moves the moment."""
+
+    replica: str
+    until_ms: int
+
+
+Fact = KeepFacets | KeepPublished | KeepArchived | KeepLease
 
 
 class Ledger(Protocol):
@@ -100,6 +141,22 @@ class Ledger(Protocol):
         """
         ...
 
+    async def remember(self, facts: Sequence[Fact]) -> None:
+        """Make facts durable, all of them or none; `Unavailable` as for an append."""
+        ...
+
+
+class Pruner(Protocol):
+    """Deletes what retention no longer asks for; the service itself has no such right."""
+
+    async def prune(self, log: str, minimum: int) -> None:
+        """Delete the entries and full level-0 tiles below `minimum`, a multiple of 256.
+
+        C2SP tlog-tiles, "Pruning": the minimum never goes back. `Refused` by the
+        database itself unless two archives hold every bundle below it.
+        """
+        ...
+
 
 # --- what is read -------------------------------------------------------------
 
@@ -114,6 +171,52 @@ class Head:
     root: bytes
     checkpoint: str
     vkey: str
+    minimum: int = 0
+    """The first entry that is still here: below it the log was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A checkpoint as it was shown to the world, with what the world said of it."""
+
+    log: str
+    size: int
+    at_ms: int
+    note: str
+    """The signed checkpoint with the cosignatures that came."""
+    is_witnessed: bool
+    """Whether as many witnesses cosigned it as the policy asks for."""
+    stamp: bytes | None = field(default=None, repr=False)
+    """An RFC 3161 time-stamp token (DER) over the checkpoint's signed text, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What an archive holds of a log: one full bundle with its tile, by the archive's version."""
+
+    log: str
+    bundle: int
+    archive: str
+    version: str
+    """The archive's own word for this very object, such as an S3 version id."""
+    digest: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries of a log are wanted: every condition must hold.
+
+    `facets` are pairs as `seawall.core.ledger.facets` makes them; times are
+    milliseconds since 1970, `until_ms` exclusive. Of what is found, the
+    newest `last` that lie before `before` (an index, exclusive).
+    """
+
+    facets: tuple[tuple[str, str], ...] = ()
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: int | None = None
+    last: int = 20
 
 
 class Store(Protocol):
@@ -135,6 +238,26 @@ class Store(Protocol):
         """Return the hashes of a tile, as many as there are; empty if there are none."""
         ...
 
+    async def find(self, log: str, query: Query) -> list[tuple[int, bytes]]:
+        """Return the entries that a query finds among those indexed, in the order of the log."""
+        ...
+
+    async def indexed(self, log: str) -> int:
+        """Return up to which entry (exclusive) a log is indexed."""
+        ...
+
+    async def has_facet(self, log: str, facet: str, value: str) -> bool:
+        """Return whether any indexed entry has this facet with this value."""
+        ...
+
+    async def published(self, log: str) -> list[Published]:
+        """Return the checkpoints that were published, oldest first."""
+        ...
+
+    async def archived(self, log: str) -> list[Archived]:
+        """Return what archives hold of a log, by bundle and archive."""
+        ...
+
     async def documents(self, tenant: str) -> list[Document[Spec]]:
         """Return every version of every document of a tenant, oldest first."""
         ...
@@ -147,8 +270,11 @@ class Store(Protocol):
         """Return, for each blind index term that is known, the ledger ids of its patients."""
         ...
 
-    async def open_exchanges(self, tenant: str) -> list[str]:
-        """Return the items of exchanges whose outcome is awaited."""
+    async def open_exchanges(self, tenant: str, *, expired_at_ms: int | None = None) -> list[str]:
+        """Return the items of exchanges whose outcome is awaited.
+
+        With `expired_at_ms`, only those whose replica holds no lease at that moment.
+        """
         ...
 
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:

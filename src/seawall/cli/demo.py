@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 import typer
 
-from seawall.cli.ledger import write_export
+from seawall.cli.ledger.exporting import write_export
 from seawall.cli.options import DataDir, Json
 from seawall.cli.output import console, print_line, say
 from seawall.cli.running import fetch_token

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from seawall.app.ports import SYSTEM_LOG
 from seawall.compose import Installation
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.errors import Invalid
@@ -55,3 +56,8 @@ async def choose_tenant(installation: Installation, tenant: str | None) -> str:
         "there is no tenant of this name" if tenant else "there is more than one tenant, or none",
         f"use --tenant with one of: {', '.join(tenants)}" if tenants else "make one: seawall init",
     )
+
+
+async def choose_log(installation: Installation, tenant: str | None, *, system: bool) -> str:
+    """Return the log that is meant: the system's, or a tenant's as `choose_tenant` finds it."""
+    return SYSTEM_LOG if system else await choose_tenant(installation, tenant)

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Integer,
     LargeBinary,
@@ -32,8 +33,12 @@ heads: Final = Table(
     Column("size", BigInteger, nullable=False),
     Column("edge", LargeBinary, nullable=False),
     Column("checkpoint", Text, nullable=False),
+    Column("minimum", BigInteger, nullable=False, server_default="0"),
 )
-"""One row per log: what the next batch continues from. Written by the sequencer alone."""
+"""One row per log: what the next batch continues from. Written by the sequencer alone.
+
+`minimum` is the first entry that pruning left.
+"""
 
 entries: Final = Table(
     "entries",
@@ -55,6 +60,62 @@ tiles: Final = Table(
     PrimaryKeyConstraint("log", "level", "position"),
 )
 """Full tiles of 256 hashes; the incomplete ones are the edge in `heads`."""
+
+facets: Final = Table(
+    "facets",
+    metadata,
+    Column("log", Text, nullable=False),
+    Column("facet", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("log", "facet", "value", "at_ms", "position"),
+    sqlite_with_rowid=False,
+)
+"""The index of entries: a projection, made after the commit, that may lag behind."""
+
+indexed: Final = Table(
+    "indexed",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("upto", BigInteger, nullable=False),
+)
+"""Up to which entry (exclusive) each log is in `facets`."""
+
+published: Final = Table(
+    "published",
+    metadata,
+    Column("log", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("is_witnessed", Boolean, nullable=False),
+    Column("stamp", LargeBinary),
+    PrimaryKeyConstraint("log", "size"),
+)
+"""Checkpoints that were shown to witnesses, with their cosignatures and time stamps."""
+
+archived: Final = Table(
+    "archived",
+    metadata,
+    Column("log", Text, nullable=False),
+    Column("bundle", BigInteger, nullable=False),
+    Column("archive", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("log", "bundle", "archive"),
+    sqlite_with_rowid=False,
+)
+"""Which archives hold which full bundles; without two, no entry of a bundle may go."""
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("until_ms", BigInteger, nullable=False),
+)
+"""Until when each replica speaks for the exchanges that it opened."""
 
 documents: Final = Table(
     "documents",
@@ -115,20 +176,38 @@ open_exchanges: Final = Table(
     metadata,
     Column("tenant", Text, nullable=False),
     Column("item", Text, nullable=False),
+    Column("replica", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("tenant", "item"),
     sqlite_with_rowid=False,
 )
-"""Exchanges with an intent and no outcome yet."""
+"""Exchanges with an intent and no outcome yet, and the replica that awaits it."""
 
-_EXISTS: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
+_NEW: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
+_KEPT: Final = "old.position >= (select minimum from heads where log = old.log)"
+_UNSAFE: Final = (
+    "new.minimum < old.minimum or new.minimum % 256 or new.minimum > old.size "
+    "or new.minimum / 256 - old.minimum / 256 > (select count(*) from (select bundle "
+    "from archived where log = new.log and bundle >= old.minimum / 256 "
+    "and bundle < new.minimum / 256 group by bundle having count(*) >= 2))"
+)
 APPEND_ONLY: Final = tuple(
-    f"create trigger entries_refuse_{name} before {moment} begin "
-    "select raise(abort, 'entries are append-only'); end"
-    for name, moment in (
-        ("update", "update on entries"),
-        ("delete", "delete on entries"),
+    f"create trigger {name} before {moment} begin select raise(abort, '{reason}'); end"
+    for name, moment, reason in (
+        ("entries_refuse_update", "update on entries", "entries are append-only"),
+        ("entries_refuse_delete", f"delete on entries when {_KEPT}", "entries are append-only"),
         # `insert or replace` deletes without asking the trigger above.
-        ("replace", f"insert on entries when {_EXISTS}"),
+        ("entries_refuse_replace", f"insert on entries when {_NEW}", "entries are append-only"),
+        ("heads_refuse_delete", "delete on heads", "a log is not deleted"),
+        (
+            "heads_refuse_shrinking",
+            "update of size on heads when new.size < old.size",
+            "a log does not shrink",
+        ),
+        (
+            "heads_refuse_pruning",
+            f"update of minimum on heads when {_UNSAFE}",
+            "a log is pruned only where two archives hold it",
+        ),
     )
 )
-"""Statements that make SQLite refuse changes to entries."""
+"""Statements that make SQLite refuse changes to entries, and pruning without two archives."""

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlcipher3.dbapi2 as sqlcipher
 
 from seawall.adapters.db.sqlcipher import translate
-from seawall.adapters.db.statements import apply_write, keep_key
-from seawall.core.errors import Conflict, Error, Missing, Unavailable
+from seawall.adapters.db.statements import apply_write, keep_fact, keep_key, prune
+from seawall.core.errors import Conflict, Error, Missing, Refused, Unavailable
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.tree import TILE_BYTES, Edge, extend, leaf_hash
@@ -30,7 +30,7 @@ from seawall.core.policy.grant import Receipt, receipt_mac
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from seawall.app.ports import WrappedKey, Write
+    from seawall.app.ports import Fact, WrappedKey, Write
 
 BATCH: Final = 256
 WAITING: Final = 4_096
@@ -49,13 +49,15 @@ class Signer:
 class _Job:
     """One caller's wish, and where its answer goes."""
 
-    log: str
-    entry: bytes | None
-    writes: Sequence[Write]
-    key: WrappedKey | None
-    origin: str | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    log: str = ""
+    entry: bytes | None = None
+    writes: Sequence[Write] = ()
+    key: WrappedKey | None = None
+    origin: str | None = None
+    facts: Sequence[Fact] = ()
+    minimum: int | None = None
     abandoned: bool = False
     answer: Any = None
     error: Exception | None = None
@@ -105,28 +107,28 @@ class Sequencer:
         self, log: str, entry: Mapping[str, Any], writes: Sequence[Write] = ()
     ) -> Receipt:
         """Make an entry and its writes durable, then return the receipt."""
-        receipt: Receipt = await self._submit(log, entry=encode(entry), writes=writes)
+        receipt: Receipt = await self._submit(log=log, entry=encode(entry), writes=writes)
         return receipt
 
     async def open_log(self, log: str, origin: str) -> None:
         """Begin a log; nothing changes if it exists."""
-        await self._submit(log, origin=origin)
+        await self._submit(log=log, origin=origin)
+
+    async def remember(self, facts: Sequence[Fact]) -> None:
+        """Make facts durable, all of them or none."""
+        await self._submit(facts=facts)
+
+    async def prune(self, log: str, minimum: int) -> None:
+        """Delete entries and full level-0 tiles below `minimum`; `Refused` without two archives."""
+        await self._submit(log=log, minimum=minimum)
 
     async def keep(self, key: WrappedKey) -> None:
         """Keep a wrapped data key, unless its subject and kind have one of this version."""
-        await self._submit("", key=key)
+        await self._submit(key=key)
 
-    async def _submit(
-        self,
-        log: str,
-        *,
-        entry: bytes | None = None,
-        writes: Sequence[Write] = (),
-        key: WrappedKey | None = None,
-        origin: str | None = None,
-    ) -> Any:
+    async def _submit(self, **wish: Any) -> Any:
         loop = asyncio.get_running_loop()
-        job = _Job(log, entry, writes, key, origin, loop, loop.create_future())
+        job = _Job(loop, loop.create_future(), **wish)
         try:
             self._jobs.put_nowait(job)
             async with asyncio.timeout(self._limit):
@@ -181,7 +183,7 @@ class Sequencer:
         for job in batch:
             try:
                 self._stage(job, logs, run)
-            except (Conflict, Missing) as error:
+            except (Conflict, Missing, Refused) as error:
                 job.error = error
         extended = {log.name: (log.origin, self._extend(log, run)) for log in logs.values()}
         run("commit")
@@ -191,6 +193,11 @@ class Sequencer:
         """Do a job's own writes; an entry waits for its log's turn."""
         if job.key is not None:
             keep_key(run, job.key)
+        elif job.facts:
+            for fact in job.facts:
+                keep_fact(run, fact)
+        elif job.minimum is not None:
+            prune(run, job.log, job.minimum)
         elif job.origin is not None:
             if job.log not in logs and self._head(job.log, run) is None:
                 logs[job.log] = _Log(job.log, job.origin, Edge(0, ()))
@@ -247,8 +254,9 @@ class Sequencer:
             self._signer.public_key,
         )
         run(
-            "insert into heads values (?, ?, ?, ?, ?) on conflict (log) do update set "
-            "size = excluded.size, edge = excluded.edge, checkpoint = excluded.checkpoint",
+            "insert into heads (log, origin, size, edge, checkpoint) values (?, ?, ?, ?, ?) "
+            "on conflict (log) do update set size = excluded.size, "
+            " edge = excluded.edge, checkpoint = excluded.checkpoint",
             (log.name, log.origin, edge.size, edge.to_bytes(), checkpoint),
         )
         return edge

@@ -5,28 +5,57 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlcipher3.dbapi2 as sqlcipher
 
 from seawall.app.ports import (
     CloseExchange,
+    KeepArchived,
     KeepDocument,
+    KeepFacets,
+    KeepLease,
     KeepPatient,
+    KeepPublished,
     KeepSealed,
     OpenExchange,
     SpendAssertion,
 )
-from seawall.core.errors import Conflict
+from seawall.core.errors import Conflict, Refused
+from seawall.core.ledger.tree import TILE_WIDTH
 from seawall.core.registers.spec import canonical_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seawall.app.ports import WrappedKey, Write
+    from seawall.app.ports import Fact, WrappedKey, Write
 
 
 def apply_write(run: Callable[..., Any], write: Write) -> None:
     """Do one write; `Conflict` if it contradicts what is there."""
     _apply(write, run)
+
+
+def keep_fact(run: Callable[..., Any], fact: Fact) -> None:
+    """Keep one fact; doing it again changes nothing."""
+    _keep(fact, run)
+
+
+def prune(run: Callable[..., Any], log: str, minimum: int) -> None:
+    """Move a log's minimum and delete what lies below; `Refused` where a trigger says no."""
+    try:
+        run("update heads set minimum = ? where log = ? and minimum < ?", (minimum, log, minimum))
+    except sqlcipher.IntegrityError:
+        raise Refused(
+            "prune-refused",
+            "the database keeps what two archives do not hold",
+            "archive the log to two archives first: `seawall ledger archive`",
+        ) from None
+    run("delete from entries where log = ? and position < ?", (log, minimum))
+    run(
+        "delete from tiles where log = ? and level = 0 and position < ?",
+        (log, minimum // TILE_WIDTH),
+    )
+    run("delete from facets where log = ? and position < ?", (log, minimum))
 
 
 def keep_key(run: Callable[..., Any], key: WrappedKey) -> None:
@@ -108,7 +137,10 @@ def _(write: SpendAssertion, run: Any) -> None:
 @_apply.register
 def _(write: OpenExchange, run: Any) -> None:
     try:
-        run("insert into open_exchanges values (?, ?)", (write.tenant, write.item))
+        run(
+            "insert into open_exchanges values (?, ?, ?)",
+            (write.tenant, write.item, write.replica),
+        )
     except sqlcipher.IntegrityError:
         raise Conflict(
             "exchange-open",
@@ -120,3 +152,52 @@ def _(write: OpenExchange, run: Any) -> None:
 @_apply.register
 def _(write: CloseExchange, run: Any) -> None:
     run("delete from open_exchanges where tenant = ? and item = ?", (write.tenant, write.item))
+
+
+@singledispatch
+def _keep(fact: object, run: Callable[..., Any]) -> None:
+    raise RuntimeError(f"{type(fact).__name__} is not a fact; {run!r} was not called")
+
+
+@_keep.register
+def _(fact: KeepFacets, run: Any) -> None:
+    # One statement for all rows: a call for each would cost more than the row.
+    run(
+        "insert into facets select ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 "
+        "from json_each(?2) where true on conflict do nothing",
+        (fact.log, orjson.dumps(fact.rows).decode()),
+    )
+    run(
+        "insert into indexed values (?, ?) on conflict (log) do update set "
+        "upto = max(upto, excluded.upto)",
+        (fact.log, fact.upto),
+    )
+
+
+@_keep.register
+def _(fact: KeepPublished, run: Any) -> None:
+    made = fact.published
+    run(
+        "insert or replace into published (log, size, at_ms, note, is_witnessed, stamp) "
+        "values (?, ?, ?, ?, ?, ?)",
+        (made.log, made.size, made.at_ms, made.note, made.is_witnessed, made.stamp),
+    )
+
+
+@_keep.register
+def _(fact: KeepArchived, run: Any) -> None:
+    made = fact.archived
+    run(
+        "insert or replace into archived (log, bundle, archive, version, digest, at_ms) "
+        "values (?, ?, ?, ?, ?, ?)",
+        (made.log, made.bundle, made.archive, made.version, made.digest, made.at_ms),
+    )
+
+
+@_keep.register
+def _(fact: KeepLease, run: Any) -> None:
+    run(
+        "insert into leases values (?, ?) on conflict (replica) do update set "
+        "until_ms = excluded.until_ms",
+        (fact.replica, fact.until_ms),
+    )

@@ -6,13 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, exists, select, text
 
+from seawall.adapters.db import finding
 from seawall.adapters.db.schema import (
     data_keys,
     documents,
     entries,
     heads,
+    leases,
     open_exchanges,
     sealed,
     tiles,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine, Executable, Row
 
     from seawall.adapters.db.sequencer import Sequencer
+    from seawall.app.ports import Archived, Published, Query
 
 # Built once: building a statement costs more than running it.
 _LOGS: Final = select(heads).order_by(heads.c.log)
@@ -63,6 +66,11 @@ _PATIENTS: Final = text(
 )
 _OPEN_EXCHANGES: Final = select(open_exchanges.c.item).where(
     open_exchanges.c.tenant == bindparam("tenant")
+)
+_EXPIRED_EXCHANGES: Final = _OPEN_EXCHANGES.where(
+    ~exists().where(
+        leases.c.replica == open_exchanges.c.replica, leases.c.until_ms > bindparam("now_ms")
+    )
 )
 _SEALED: Final = select(sealed.c.envelope).where(
     sealed.c.tenant == bindparam("tenant"),
@@ -124,6 +132,40 @@ class EmbeddedStore:
         is_last = index == edge.size // TILE_WIDTH ** (level + 1)
         return edge.partial[level] if is_last and level < len(edge.partial) else b""
 
+    async def find(self, log: str, query: Query) -> list[tuple[int, bytes]]:
+        """Return the entries that a query finds among those indexed, in the order of the log."""
+        counts = {
+            (facet, value): (
+                await _rows(self._engine, finding.COUNT, log=log, facet=facet, value=value)
+            )[0][0]
+            for facet, value in (query.facets if len(query.facets) > 1 else ())
+        }
+        rarest = min(query.facets, key=lambda pair: counts.get(pair, 0), default=None)
+        rows = await _rows(self._engine, finding.finding(log, query, rarest))
+        return sorted((row.position, bytes(row.entry)) for row in rows)
+
+    async def indexed(self, log: str) -> int:
+        """Return up to which entry (exclusive) a log is indexed."""
+        rows = await _rows(self._engine, finding.INDEXED, log=log)
+        return int(rows[0].upto) if rows else 0
+
+    async def has_facet(self, log: str, facet: str, value: str) -> bool:
+        """Return whether any indexed entry has this facet with this value."""
+        return bool(await _rows(self._engine, finding.FACET, log=log, facet=facet, value=value))
+
+    async def published(self, log: str) -> list[Published]:
+        """Return the checkpoints that were published, oldest first."""
+        return [
+            finding.published_of(row)
+            for row in await _rows(self._engine, finding.PUBLISHED, log=log)
+        ]
+
+    async def archived(self, log: str) -> list[Archived]:
+        """Return what archives hold of a log, by bundle and archive."""
+        return [
+            finding.archived_of(row) for row in await _rows(self._engine, finding.ARCHIVED, log=log)
+        ]
+
     async def documents(self, tenant: str) -> list[Document[Spec]]:
         """Return every version of every document of a tenant, oldest first."""
         return [
@@ -149,9 +191,18 @@ class EmbeddedStore:
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
-    async def open_exchanges(self, tenant: str) -> list[str]:
-        """Return the items of exchanges whose outcome is awaited."""
-        return [row.item for row in await _rows(self._engine, _OPEN_EXCHANGES, tenant=tenant)]
+    async def open_exchanges(self, tenant: str, *, expired_at_ms: int | None = None) -> list[str]:
+        """Return the items of exchanges whose outcome is awaited.
+
+        With `expired_at_ms`, only those whose replica holds no lease at that moment.
+        """
+        if expired_at_ms is None:
+            found = await _rows(self._engine, _OPEN_EXCHANGES, tenant=tenant)
+        else:
+            found = await _rows(
+                self._engine, _EXPIRED_EXCHANGES, tenant=tenant, now_ms=expired_at_ms
+            )
+        return [row.item for row in found]
 
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""
@@ -166,6 +217,7 @@ class EmbeddedStore:
             root=Edge.from_bytes(row.edge).root(),
             checkpoint=row.checkpoint,
             vkey=format_vkey(row.origin, self._public_key),
+            minimum=row.minimum,
         )
 
 

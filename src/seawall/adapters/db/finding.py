@@ -1,0 +1,100 @@
+"""What finds entries and reads facts, in the SQL that both databases speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, bindparam, exists, func, select
+
+from seawall.adapters.db.schema import archived, entries, facets, indexed, published
+from seawall.app.ports import Archived, Published
+from seawall.core.ledger.facets import ANY
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Row, Select
+
+    from seawall.app.ports import Query
+
+ENOUGH: Final = 2_000
+"""So many entries of a facet are counted, to begin with the rarest; more are simply many."""
+
+INDEXED: Final = select(indexed.c.upto).where(indexed.c.log == bindparam("log"))
+PUBLISHED: Final = (
+    select(published).where(published.c.log == bindparam("log")).order_by(published.c.size)
+)
+ARCHIVED: Final = (
+    select(archived)
+    .where(archived.c.log == bindparam("log"))
+    .order_by(archived.c.bundle, archived.c.archive)
+)
+FACET: Final = (
+    select(facets.c.position)
+    .where(
+        facets.c.log == bindparam("log"),
+        facets.c.facet == bindparam("facet"),
+        facets.c.value == bindparam("value"),
+    )
+    .limit(1)
+)
+COUNT: Final = select(func.count()).select_from(
+    select(facets.c.position)
+    .where(
+        facets.c.log == bindparam("log"),
+        facets.c.facet == bindparam("facet"),
+        facets.c.value == bindparam("value"),
+    )
+    .limit(ENOUGH)
+    .subquery()
+)
+
+
+def finding(log: str, query: Query, first: tuple[str, str] | None) -> Select[Any]:
+    """Return the statement for a query; `first` is its rarest facet, which leads the search.
+
+    Without conditions the log's end is read as it is, indexed or not.
+    """
+    wanted: list[ColumnElement[bool]] = [entries.c.log == log]
+    if query.before is not None:
+        wanted.append(entries.c.position < query.before)
+    if first is None and query.since_ms is None and query.until_ms is None:
+        statement = select(entries.c.position, entries.c.entry).where(*wanted)
+        return statement.order_by(entries.c.position.desc()).limit(query.last)
+    lead = facets.alias("lead")
+    facet, value = first or ANY
+    wanted += [lead.c.log == log, lead.c.facet == facet, lead.c.value == value]
+    if query.since_ms is not None:
+        wanted.append(lead.c.at_ms >= query.since_ms)
+    if query.until_ms is not None:
+        wanted.append(lead.c.at_ms < query.until_ms)
+    if query.before is not None:
+        wanted.append(lead.c.position < query.before)
+    for place, (other, its_value) in enumerate(set(query.facets) - {(facet, value)}):
+        also = facets.alias(f"also_{place}")
+        wanted.append(
+            exists().where(
+                also.c.log == log,
+                also.c.facet == other,
+                also.c.value == its_value,
+                also.c.at_ms == lead.c.at_ms,
+                also.c.position == lead.c.position,
+            )
+        )
+    return (
+        select(entries.c.position, entries.c.entry)
+        .select_from(lead)
+        .join(entries, and_(entries.c.log == lead.c.log, entries.c.position == lead.c.position))
+        .where(*wanted)
+        .order_by(lead.c.at_ms.desc(), lead.c.position.desc())
+        .limit(query.last)
+    )
+
+
+def published_of(row: Row[Any]) -> Published:
+    """Read a row of `published`."""
+    stamp = bytes(row.stamp) if row.stamp is not None else None
+    return Published(row.log, row.size, row.at_ms, row.note, bool(row.is_witnessed), stamp)
+
+
+def archived_of(row: Row[Any]) -> Archived:
+    """Read a row of `archived`."""
+    return Archived(row.log, row.bundle, row.archive, row.version, row.digest, row.at_ms)

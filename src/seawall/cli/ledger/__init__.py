@@ -1,0 +1,14 @@
+"""`seawall ledger`: reading, checking, handing out and keeping the logs."""
+
+from __future__ import annotations
+
+import typer
+
+from seawall.cli.ledger import exporting, reading
+
+commands = typer.Typer(no_args_is_help=True, help="Read, check, hand out and keep the logs.")
+commands.command()(reading.verify)
+commands.command("list")(reading.list_entries)
+commands.command()(reading.show)
+commands.command()(reading.prove)
+commands.command()(exporting.export)
