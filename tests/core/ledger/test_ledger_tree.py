@@ -20,10 +20,12 @@ from seawall.core.ledger.tiles import tiles_of
 from seawall.core.ledger.tree import (
     EMPTY_ROOT,
     TILE_BYTES,
+    CompactRange,
     Edge,
     extend,
     leaf_hash,
     node_hash,
+    partial_tiles,
     split_hashes,
 )
 
@@ -137,13 +139,32 @@ def test_large_tree() -> None:
 
 @given(BATCHES)
 def test_edge_survives_storage(batches: list[int]) -> None:
-    """A stored edge reads back equal, with the same root, and grows the same way."""
-    edge = Grown(batches).edge
-    kept = Edge.from_bytes(edge.to_bytes())
+    """What a head row keeps gives the same edge with the tiles, and it grows the same way."""
+    grown = Grown(batches)
+    stored = CompactRange.from_bytes(grown.edge.range.to_bytes())
+    kept = Edge.restore(stored, grown.tile)
 
-    assert edge == kept
-    assert edge.root() == kept.root()
-    assert extend(edge, LEAVES[:300]) == extend(kept, LEAVES[:300])
+    assert (grown.edge, grown.edge.root()) == (kept, stored.root())
+    assert extend(grown.edge, LEAVES[:300]) == extend(kept, LEAVES[:300])
+
+
+@given(BATCHES)
+def test_older_head_rows_are_told_apart(batches: list[int]) -> None:
+    """A row of incomplete tiles reads as such, and a row of peaks does not, unless they agree."""
+    edge = Grown(batches).edge
+    older = edge.size.to_bytes(8, "big") + b"".join(edge.partial)
+    newer = edge.range.to_bytes()
+
+    assert edge.partial == partial_tiles(older)
+    assert (older == newer) == (partial_tiles(newer) is not None)
+
+
+def test_an_edge_of_other_tiles_is_tampered_with() -> None:
+    """Tiles that are short, or lead to other peaks, restore nothing."""
+    grown = Grown([700])
+    for tiles in (lambda *_: b"", lambda level, _: bytes(len(grown.edge.partial[level]))):
+        with pytest.raises(Tampered):
+            Edge.restore(grown.edge.range, tiles)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +179,9 @@ def test_edge_survives_storage(batches: list[int]) -> None:
     ],
 )
 def test_stored_edge_of_wrong_length_is_tampered_with(raw: bytes) -> None:
-    """An edge has exactly the bytes that its size demands."""
+    """A head row has exactly the bytes that its size demands."""
     with pytest.raises(Tampered):
-        Edge.from_bytes(raw)
+        CompactRange.from_bytes(raw)
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlcipher3.dbapi2 as sqlcipher
 
+from seawall.adapters.db.heads import load_edge, older_tiles, rows_to_keep
 from seawall.adapters.db.sqlcipher import translate
 from seawall.adapters.db.statements import apply_write, keep_fact, keep_key, prune
 from seawall.core.errors import Conflict, Error, Missing, Refused, Unavailable
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.encoding import encode
-from seawall.core.ledger.tree import TILE_BYTES, Edge, extend, leaf_hash
+from seawall.core.ledger.tree import Edge, extend, leaf_hash
 from seawall.core.policy.grant import Receipt, receipt_mac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from seawall.app.ports import Fact, WrappedKey, Write
+
+_KEEP_TILE: Final = "insert or replace into tiles values (?, ?, ?, ?)"
 
 BATCH: Final = 256
 WAITING: Final = 4_096
@@ -62,7 +65,13 @@ class _Job:
     answer: Any = None
     error: Exception | None = None
 
+    def expire(self) -> None:
+        """Tell the caller that it takes too long."""
+        if not self.future.done():
+            self.future.set_exception(_too_slow())
+
     def deliver(self) -> None:
+        """Tell the caller how it ended."""
         if self.future.done():
             return
         if self.error is not None:
@@ -90,7 +99,7 @@ class Sequencer:
         self._connect = connect
         self._signer = signer
         self._limit = limit_seconds
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._heads: dict[str, tuple[str, Edge]] = {}
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
         self._connection: Any = connect()
@@ -127,19 +136,17 @@ class Sequencer:
         await self._submit(key=key)
 
     async def _submit(self, **wish: Any) -> Any:
+        if self._jobs.qsize() >= WAITING:
+            raise _too_slow()
         loop = asyncio.get_running_loop()
         job = _Job(loop, loop.create_future(), **wish)
+        # A timer that is cancelled costs less than `asyncio.timeout`, on every append.
+        timer = loop.call_later(self._limit, job.expire)
         try:
-            self._jobs.put_nowait(job)
-            async with asyncio.timeout(self._limit):
-                return await job.future
-        except (TimeoutError, queue.Full):
-            raise Unavailable(
-                "ledger-unavailable",
-                "the ledger cannot record within its time limit",
-                "nothing was sent; try again, or go on without AI",
-            ) from None
+            self._jobs.put(job)
+            return await job.future
         finally:
+            timer.cancel()
             job.abandoned = True
 
     # --- the thread's side ----------------------------------------------------
@@ -228,7 +235,7 @@ class Sequencer:
             row = run("select origin, edge from heads where log = ?", (name,)).fetchone()
             if row is None:
                 return None
-            self._heads[name] = (row[0], Edge.from_bytes(row[1]))
+            self._heads[name] = (row[0], _load(name, row[1], run))
         return self._heads[name]
 
     def _extend(self, log: _Log, run: Callable[..., Any]) -> Edge:
@@ -242,10 +249,8 @@ class Sequencer:
             mac = receipt_mac(self._signer.receipt_key, log.origin, index, job.entry)
             job.answer = Receipt(log.origin, index, job.entry, mac)
         extension = extend(log.edge, hashes)
-        for (level, position), tile in extension.tiles.items():
-            # What is not full yet is the edge; writing it twice would cost more than the entry.
-            if len(tile) == TILE_BYTES:
-                run("insert into tiles values (?, ?, ?, ?)", (log.name, level, position, tile))
+        for row in rows_to_keep(extension):
+            run(_KEEP_TILE, (log.name, *row))
         edge = extension.edge
         checkpoint = sign_checkpoint(
             Checkpoint(log.origin, edge.size, edge.root()),
@@ -257,7 +262,7 @@ class Sequencer:
             "insert into heads (log, origin, size, edge, checkpoint) values (?, ?, ?, ?, ?) "
             "on conflict (log) do update set size = excluded.size, "
             " edge = excluded.edge, checkpoint = excluded.checkpoint",
-            (log.name, log.origin, edge.size, edge.to_bytes(), checkpoint),
+            (log.name, log.origin, edge.size, edge.range.to_bytes(), checkpoint),
         )
         return edge
 
@@ -270,6 +275,34 @@ class Sequencer:
         # If this fails, the next batch fails in its turn, and tries again to reopen.
         with suppress(sqlcipher.Error, Error):
             self._connection = self._connect()
+
+
+def _too_slow() -> Unavailable:
+    return Unavailable(
+        "ledger-unavailable",
+        "the ledger cannot record within its time limit",
+        "nothing was sent; try again, or go on without AI",
+    )
+
+
+def _load(name: str, raw: bytes, run: Callable[..., Any]) -> Edge:
+    """Return a log's edge, and keep as rows what an older head row alone held."""
+
+    def entries(start: int) -> list[bytes]:
+        """Return the entries from an index on."""
+        query = "select entry from entries where log = ? and position >= ? order by position"
+        return [row[0] for row in run(query, (name, start))]
+
+    def tile(level: int, index: int) -> bytes:
+        """Return a tile's row, or nothing."""
+        query = "select hashes from tiles where log = ? and level = ? and position = ?"
+        row = run(query, (name, level, index)).fetchone()
+        return row[0] if row else b""
+
+    edge = load_edge(raw, entries, tile)
+    for row in older_tiles(raw):
+        run(_KEEP_TILE, (name, *row))
+    return edge
 
 
 def _failure(error: Exception) -> Exception:

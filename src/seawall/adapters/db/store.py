@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import bindparam, exists, select, text
 
 from seawall.adapters.db import finding
+from seawall.adapters.db.heads import stored_range
 from seawall.adapters.db.schema import (
     data_keys,
     documents,
@@ -23,7 +24,7 @@ from seawall.adapters.db.sqlcipher import foreign_errors
 from seawall.app.ports import SYSTEM_LOG, Head, WrappedKey
 from seawall.core.errors import Missing
 from seawall.core.ledger.checkpoint import format_vkey
-from seawall.core.ledger.tree import TILE_WIDTH, Edge
+from seawall.core.ledger.tree import TILE_WIDTH, leaf_hash, partial_tiles
 from seawall.core.registers.register import KINDS
 from seawall.core.registers.spec import Document, Spec, read_spec
 from seawall.core.seal.envelope import Sealed
@@ -122,15 +123,22 @@ class EmbeddedStore:
     async def tile(self, log: str, level: int, index: int) -> bytes:
         """Return the hashes of a tile, as many as there are; empty if there are none.
 
-        A full tile is a row of its own; the incomplete ones are the log's edge.
+        Tiles are rows, but for the incomplete one of level 0, which the last entries make.
         """
         rows = await _rows(self._engine, _TILE, log=log, level=level, position=index)
         if rows:
             return bytes(rows[0].hashes)
         found = await _rows(self._engine, _HEAD, log=log)
-        edge = Edge.from_bytes(found[0].edge) if found else Edge(0, ())
-        is_last = index == edge.size // TILE_WIDTH ** (level + 1)
-        return edge.partial[level] if is_last and level < len(edge.partial) else b""
+        if not found:
+            return b""
+        size, older = found[0].size, partial_tiles(found[0].edge)
+        if index != size // TILE_WIDTH ** (level + 1):
+            return b""
+        if older is not None:
+            return older[level] if level < len(older) else b""
+        if level:
+            return b""
+        return b"".join(map(leaf_hash, await self.entries(log, index * TILE_WIDTH, size)))
 
     async def find(self, log: str, query: Query) -> list[tuple[int, bytes]]:
         """Return the entries that a query finds among those indexed, in the order of the log."""
@@ -214,7 +222,7 @@ class EmbeddedStore:
             log=row.log,
             origin=row.origin,
             size=row.size,
-            root=Edge.from_bytes(row.edge).root(),
+            root=stored_range(row.edge).root(),
             checkpoint=row.checkpoint,
             vkey=format_vkey(row.origin, self._public_key),
             minimum=row.minimum,

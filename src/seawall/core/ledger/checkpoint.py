@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature
@@ -136,6 +137,7 @@ def decode_base64(text: str) -> bytes | None:
     return raw if encode_base64(raw) == text else None
 
 
+@lru_cache(maxsize=64)
 def _named(name: str, public_key: bytes) -> VerifierKey:
     if not _is_name(name) or len(public_key) != _KEY_BYTES:
         raise RuntimeError("a note key has a name without spaces or plus, and 32 bytes")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from seawall.core.errors import Tampered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HASH_BYTES: Final = 32
 TILE_HEIGHT: Final = 8
@@ -79,6 +79,43 @@ class Edge:
         if len(self.peaks) != self.size.bit_count():
             object.__setattr__(self, "peaks", tuple(_peaks(self.partial)))
 
+    @property
+    def range(self) -> CompactRange:
+        """What a log's head row keeps of this edge."""
+        return CompactRange(self.size, self.peaks)
+
+    def root(self) -> bytes:
+        """Return the root of the whole tree."""
+        return self.range.root()
+
+    @classmethod
+    def restore(cls, stored: CompactRange, tile: Callable[[int, int], bytes]) -> Edge:
+        """Return the edge of a stored range; `tile` reads the incomplete tile of (level, index).
+
+        `Tampered` unless the tiles are those of the range.
+        """
+        partial = tuple(
+            tile(level, stored.size >> TILE_HEIGHT * (level + 1)) if length else b""
+            for level, length in enumerate(_partial_lengths(stored.size))
+        )
+        if tuple(map(len, partial)) != _partial_lengths(stored.size):
+            raise _malformed()
+        if tuple(_peaks(partial)) != stored.peaks:
+            raise _malformed()
+        return cls(stored.size, partial, stored.peaks)
+
+
+@dataclass(frozen=True, slots=True)
+class CompactRange:
+    """A tree of `size` leaves as the roots of its complete subtrees, largest first.
+
+    There is one for each bit of `size`: what a log's head row keeps, since the
+    incomplete tiles follow from the last entries and from the tiles above them.
+    """
+
+    size: int
+    peaks: tuple[bytes, ...]
+
     def root(self) -> bytes:
         """Return the root of the whole tree."""
         if not self.peaks:
@@ -86,25 +123,41 @@ class Edge:
         return reduce(lambda right, left: node_hash(left, right), reversed(self.peaks))
 
     def to_bytes(self) -> bytes:
-        """Return the size (8 bytes, big-endian) and the partial tiles, lowest level first."""
-        return struct.pack(">Q", self.size) + b"".join(self.partial)
+        """Return the size (8 bytes, big-endian) and the peaks, smallest first."""
+        return struct.pack(">Q", self.size) + b"".join(reversed(self.peaks))
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Edge:
+    def from_bytes(cls, raw: bytes) -> CompactRange:
         """Read what `to_bytes` wrote; `Tampered` if it can be nothing of the kind."""
         size = int.from_bytes(raw[:8], "big")
-        lengths = _partial_lengths(size)
-        if len(raw) != 8 + sum(lengths) or size > MAX_SIZE:
-            raise Tampered(
-                "edge-malformed",
-                "the stored edge of a log does not have the length that its size demands",
-                "restore a backup elsewhere, and compare it with the last known checkpoint",
-            )
-        partial, at = [], 8
-        for length in lengths:
-            partial.append(raw[at : at + length])
-            at += length
-        return cls(size, tuple(partial))
+        if len(raw) != 8 + HASH_BYTES * size.bit_count() or size > MAX_SIZE:
+            raise _malformed()
+        return cls(size, tuple(reversed(split_hashes(raw[8:]))))
+
+
+def partial_tiles(raw: bytes) -> tuple[bytes, ...] | None:
+    """Return the incomplete tiles that head rows held before they held peaks, or None.
+
+    Such a row is the size and the incomplete tile of each level, lowest first. Where
+    both forms have the same length they are the same.
+    """
+    size = int.from_bytes(raw[:8], "big")
+    lengths = _partial_lengths(size)
+    if size > MAX_SIZE or len(raw) != 8 + sum(lengths):
+        return None
+    partial, at = [], 8
+    for length in lengths:
+        partial.append(raw[at : at + length])
+        at += length
+    return tuple(partial)
+
+
+def _malformed() -> Tampered:
+    return Tampered(
+        "edge-malformed",
+        "the stored edge of a log is not what its size and its tiles demand",
+        "restore a backup elsewhere, and compare it with the last known checkpoint",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +176,11 @@ def extend(edge: Edge, leaf_hashes: Sequence[bytes]) -> Extension:
     if any(len(leaf) != HASH_BYTES for leaf in leaf_hashes):
         raise RuntimeError("a leaf hash has 32 bytes")
     peaks = list(edge.peaks)
-    joining: list[list[bytes]] = [[] for _ in range(MAX_SIZE.bit_length() // TILE_HEIGHT + 1)]
-    for size, leaf in enumerate(leaf_hashes, edge.size):
+    size = edge.size + len(leaf_hashes)
+    joining: list[list[bytes]] = [[] for _ in _partial_lengths(size)]
+    for at, leaf in enumerate(leaf_hashes, edge.size):
         joining[0].append(leaf)
-        node, height, bits = leaf, 0, size
+        node, height, bits = leaf, 0, at
         while bits & 1:  # each set bit is a complete subtree that the new one completes
             node, height, bits = node_hash(peaks.pop(), node), height + 1, bits >> 1
             if height % TILE_HEIGHT == 0:
@@ -143,9 +197,7 @@ def extend(edge: Edge, leaf_hashes: Sequence[bytes]) -> Extension:
                 (level, first + i): content[at : at + TILE_BYTES] for i, at in enumerate(cuts)
             }
         partial.append(content[len(content) // TILE_BYTES * TILE_BYTES :])
-    size = edge.size + len(leaf_hashes)
-    levels = len(_partial_lengths(size))
-    return Extension(Edge(size, tuple(partial[:levels]), tuple(peaks)), tiles)
+    return Extension(Edge(size, tuple(partial), tuple(peaks)), tiles)
 
 
 def _partial_lengths(size: int) -> tuple[int, ...]:
