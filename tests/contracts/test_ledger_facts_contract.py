@@ -150,3 +150,24 @@ async def test_a_log_is_not_pruned_before(books: Books, minimum: int) -> None:
         await pruner(books.ledger).prune("clinic", minimum)
     assert caught.value.code == "prune-refused"
     assert len(await books.store.entries("clinic", 0, 600)) == 600
+
+
+async def test_a_clock_that_jumps_back_hides_nothing(books: Books) -> None:
+    """Entries keep the order of the log, and are found by the time that each of them says."""
+    moments = [5_000, 6_000, 1_000, 2_000, 7_000]
+    for at in range(5):
+        await books.ledger.append("clinic", numbered(at))
+    rows = tuple(
+        (facet, value, moments[at], at)
+        for at in range(5)
+        for facet, value in facets_of(numbered(at))
+    )
+    await books.ledger.remember([KeepFacets("clinic", 5, rows)])
+    found = {
+        since: [at for at, _ in await books.store.find("clinic", Query(since_ms=since))]
+        for since in (0, 2_000, 6_000)
+    }
+    assert {0: [0, 1, 2, 3, 4], 2_000: [0, 1, 3, 4], 6_000: [1, 4]} == found
+    assert [2, 3] == [
+        at for at, _ in await books.store.find("clinic", Query(until_ms=5_000, last=5))
+    ]
