@@ -317,6 +317,11 @@ class MemoryStore:
         held = self._ledger.logs.get(log)
         return [made for _, made in sorted(held.published.items())] if held else []
 
+    async def newest_witnessed(self, log: str, covering: int) -> Published | None:
+        """Return the newest published checkpoint that is witnessed, of at least this size."""
+        made = [one for one in await self.published(log) if one.is_witnessed]
+        return next((one for one in reversed(made) if one.size >= covering), None)
+
     async def archived(self, log: str) -> list[Archived]:
         """Return what archives hold of a log, by bundle and archive."""
         held = self._ledger.logs.get(log)

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fakes import MemoryLedger, MemoryStore
+from fakes import PUBLIC_KEY, SIGNING_KEY, MemoryLedger, MemoryStore
+from seawall.app.ports import KeepPublished, Published, Query
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.errors import Missing, Tampered
-from seawall.core.ledger.proofs import verify_proof
+from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
+from seawall.core.ledger.proofs import parse_proof, verify_proof
+from seawall.core.ledger.tiles import decode_bundle
+from seawall.core.ledger.tree import Edge, extend, leaf_hash
 
 if TYPE_CHECKING:
     from seawall.app.ports import Head
@@ -133,3 +137,190 @@ async def test_checkpoint_of_another_log_is_found() -> None:
         await checked(ReadLedger(Lying(ledger)))
 
     assert "ledger-tampered" == tampered.value.code
+
+
+# --- a log that was pruned -----------------------------------------------------
+
+PRUNED = [(256, 256), (300, 256), (600, 512), (1_000, 256), (66_000, 65_536), (66_000, 65_792)]
+
+
+async def pruned(size: int, minimum: int) -> tuple[MemoryLedger, ReadLedger]:
+    """Return a log of `size` entries whose beginning is gone, tiles of level 0 included."""
+    ledger = MemoryLedger()
+    await ledger.open_log(LOG, "localhost/log/clinic")
+    held = ledger.logs[LOG]
+    held.entries = [b'{"number":%d}' % number for number in range(size)]
+    for first in range(0, size, 4_096):
+        grown = extend(held.edge, [leaf_hash(raw) for raw in held.entries[first : first + 4_096]])
+        held.edge = grown.edge
+        held.tiles.update(grown.tiles)
+    held.minimum = minimum
+    held.entries[:minimum] = [b"gone"] * minimum
+    for position in range(minimum // 256):
+        del held.tiles[0, position]
+    return ledger, ReadLedger(MemoryStore(ledger))
+
+
+@pytest.mark.parametrize(("size", "minimum"), PRUNED)
+async def test_what_is_left_of_a_pruned_log_verifies(size: int, minimum: int) -> None:
+    """The kept tiles stand for what went: the root is still that of the signed checkpoint."""
+    _, reader = await pruned(size, minimum)
+
+    assert size == (await checked(reader))[-1]
+
+
+@pytest.mark.parametrize(("size", "minimum"), PRUNED[1:])
+async def test_entries_that_are_left_are_proved(size: int, minimum: int) -> None:
+    """The first and the last entry that are there have proofs that hold."""
+    ledger, reader = await pruned(size, minimum)
+    vkey = (await MemoryStore(ledger).head(LOG)).vkey
+
+    for index in {minimum, size - 1}:
+        proof = await reader.proof(LOG, index)
+        assert size == verify_proof(proof, ledger.logs[LOG].entries[index], vkey).size
+
+
+async def test_what_was_pruned_is_told_as_such() -> None:
+    """Neither an entry nor a proof, a bundle or a tile of what went: it was, and is archived."""
+    ledger, reader = await pruned(600, 512)
+    head = await MemoryStore(ledger).head(LOG)
+
+    for asked in (
+        reader.entry(LOG, 511),
+        reader.proof(LOG, 0),
+        reader.bundle(head, 1, 256),
+        reader.tile(head, 0, 1, 256),
+        reader.tile(head, 0, 0, 7),
+    ):
+        with pytest.raises(Missing) as missing:
+            await asked
+        assert "entry-pruned" == missing.value.code
+    assert [512, 513] == [index for index, _ in await reader.entries(LOG, 500, 514)]
+
+
+async def test_export_of_a_pruned_log_says_where_it_begins() -> None:
+    """The files below the minimum are left out, those above are there, and it is named."""
+    _, reader = await pruned(600, 512)
+
+    files = {name: content async for name, content in reader.export(LOG)}
+
+    assert b"512\n" == files["minimum"]
+    assert {"tile/entries/002.p/88", "tile/0/002.p/88", "tile/1/000.p/2"} == {
+        name for name in files if name.startswith("tile/")
+    }
+
+
+@pytest.mark.parametrize("place", [(1, 0), (2, 0)])
+async def test_changed_tile_over_what_was_pruned_is_found(place: tuple[int, int]) -> None:
+    """A tile that stands for pruned entries is checked, whichever level it is of."""
+    ledger, reader = await pruned(66_000, 65_792)
+    tiles = ledger.logs[LOG].tiles
+    tiles[place] = b"\x00" + tiles[place][1:]
+
+    with pytest.raises(Tampered):
+        await checked(reader)
+
+
+@pytest.mark.parametrize("place", [(1, 0), (1, 1), (2, 0)])
+async def test_lost_tile_over_what_was_pruned_is_found(place: tuple[int, int]) -> None:
+    """Without the tiles that stand for them, pruned entries cannot be verified."""
+    ledger, reader = await pruned(66_000, 65_792)
+    del ledger.logs[LOG].tiles[place]
+
+    with pytest.raises(Tampered) as tampered:
+        await checked(reader)
+    assert "ledger-tampered" == tampered.value.code
+
+
+# --- checkpoints that were published -------------------------------------------
+
+
+def publication(entries: list[bytes], *, witnessed: bool, stamp: bytes | None = None) -> Published:
+    """Return the publication of the log as it was with these entries."""
+    edge = extend(Edge(0, ()), [leaf_hash(raw) for raw in entries]).edge
+    origin = "localhost/log/clinic"
+    checkpoint = Checkpoint(origin, edge.size, edge.root())
+    note = sign_checkpoint(checkpoint, origin, SIGNING_KEY.sign, PUBLIC_KEY)
+    cosigned = f"{note}\N{EM DASH} witness.example AAAAAAAA\n" if witnessed else note
+    return Published(LOG, edge.size, 1, cosigned, is_witnessed=witnessed, stamp=stamp)
+
+
+async def published(*sizes: tuple[int, bool]) -> tuple[MemoryLedger, ReadLedger]:
+    """Return a log of 10 entries with publications of (size, is witnessed)."""
+    ledger, reader = await filled(10)
+    for size, witnessed in sizes:
+        made = publication(
+            ledger.logs[LOG].entries[:size], witnessed=witnessed, stamp=b"t" if size == 7 else None
+        )
+        await ledger.remember([KeepPublished(made)])
+    return ledger, reader
+
+
+@pytest.mark.parametrize(("index", "expected"), [(0, 7), (6, 7), (7, 10), (9, 10)])
+async def test_proof_rests_on_the_newest_witnessed_checkpoint(index: int, expected: int) -> None:
+    """Cosignatures come along where a witnessed checkpoint covers the entry."""
+    ledger, reader = await published((3, True), (7, True), (8, False))
+    vkey = (await MemoryStore(ledger).head(LOG)).vkey
+
+    proof = await reader.proof(LOG, index)
+
+    assert expected == verify_proof(proof, ledger.logs[LOG].entries[index], vkey).size
+    assert (expected == 7) == ("witness.example" in parse_proof(proof).checkpoint)
+
+
+async def test_checkpoint_brings_its_cosignatures() -> None:
+    """The newest checkpoint is served as it was witnessed, and else as the log signed it."""
+    ledger, reader = await published((10, True))
+    head = await MemoryStore(ledger).head(LOG)
+    assert "witness.example" in await reader.checkpoint(head)
+
+    await ledger.append(LOG, {"v": 1})
+    head = await MemoryStore(ledger).head(LOG)
+    assert head.checkpoint == await reader.checkpoint(head)
+
+
+async def test_export_brings_what_was_published() -> None:
+    """Published checkpoints and their time stamps lie beside the log, by size."""
+    _, reader = await published((3, False), (7, True))
+
+    files = {name: content async for name, content in reader.export(LOG)}
+
+    assert b"t" == files["published/7/stamp.tsr"]
+    assert b"witness.example" in files["published/7/checkpoint"]
+    assert ("published/3/checkpoint" in files, "published/3/stamp.tsr" in files) == (True, False)
+
+
+# --- tiles and following ---------------------------------------------------------
+
+
+async def test_tiles_and_bundles_of_any_width_up_to_the_size_are_there() -> None:
+    """Content of a width never changes, so a narrower one is served too; a wider one is not."""
+    ledger, reader = await filled(300)
+    head = await MemoryStore(ledger).head(LOG)
+
+    assert 7 * 32 == len(await reader.tile(head, 0, 1, 7))
+    assert ledger.logs[LOG].entries[256:300] == decode_bundle(await reader.bundle(head, 1, 44), 44)
+    for asked in (
+        reader.tile(head, 0, 1, 45),
+        reader.tile(head, 1, 0, 2),
+        reader.tile(head, 63, 0, 1),
+        reader.bundle(head, 1, 45),
+        reader.bundle(head, 1, 256),
+        reader.bundle(head, 10**15, 256),
+    ):
+        with pytest.raises(Missing) as missing:
+            await asked
+        assert "tile-unknown" == missing.value.code
+
+
+async def test_following_yields_what_matches_from_there_on() -> None:
+    """New entries that match come in order, and how far was read is told."""
+    ledger, reader = await filled(3)
+    for action in ("x.y", "test", "x.y"):
+        await ledger.append(LOG, {"v": 1, "action": action})
+
+    query = Query((("action", "x.y"),), before=1, last=1)
+    pieces = [piece async for piece in reader.following(LOG, query, 4)]
+
+    assert [(6, [(5, {"v": 1, "action": "x.y"})])] == pieces
+    assert [] == [piece async for piece in reader.following(LOG, query, 6)]

@@ -171,3 +171,12 @@ async def test_a_clock_that_jumps_back_hides_nothing(books: Books) -> None:
     assert [2, 3] == [
         at for at, _ in await books.store.find("clinic", Query(until_ms=5_000, last=5))
     ]
+
+
+async def test_the_newest_witnessed_publication_is_found(books: Books) -> None:
+    """Of those that cover a size the newest with enough witnesses, and none where there is none."""
+    for size, witnessed in ((1, True), (3, True), (5, False)):
+        made = Published("clinic", size, 5, "note", is_witnessed=witnessed)
+        await books.ledger.remember([KeepPublished(made)])
+    found = [await books.store.newest_witnessed("clinic", size) for size in (0, 3, 4)]
+    assert [3, 3, None] == [made and made.size for made in found]

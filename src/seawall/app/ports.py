@@ -254,6 +254,10 @@ class Store(Protocol):
         """Return the checkpoints that were published, oldest first."""
         ...
 
+    async def newest_witnessed(self, log: str, covering: int) -> Published | None:
+        """Return the newest published checkpoint that is witnessed, of at least this size."""
+        ...
+
     async def archived(self, log: str) -> list[Archived]:
         """Return what archives hold of a log, by bundle and archive."""
         ...

@@ -12,6 +12,7 @@ from seawall.core.ledger.tiles import (
     bundle_path,
     decode_bundle,
     encode_bundle,
+    parse_path,
     tile_path,
     tiles_of,
 )
@@ -99,3 +100,49 @@ def test_impossible_bundle_is_a_mistake(entries: list[bytes]) -> None:
     """A bundle holds 1 to 256 entries, none longer than its prefix can say."""
     with pytest.raises(RuntimeError):
         encode_bundle(entries)
+
+
+@given(
+    st.none() | st.integers(0, 63),
+    st.integers(0, 10**9) | st.integers(0, 2_000),
+    st.integers(1, 256),
+)
+def test_every_written_path_is_read_back(level: int | None, index: int, width: int) -> None:
+    """Reading a path that was written gives the place again."""
+    path = bundle_path(index, width) if level is None else tile_path(level, index, width)
+
+    assert (level, index, width) == parse_path(path)
+
+
+@given(
+    st.from_regex(r"tile/(entries|[0-9]{1,3})/(x?[0-9]{1,4}/){0,3}[0-9]{1,4}(\.p/[0-9]{1,4})?")
+    | st.text(max_size=30).map("tile/".__add__)
+)
+def test_what_is_read_has_one_spelling(path: str) -> None:
+    """A path that is read is exactly the one that its place has; all others are none."""
+    place = parse_path(path)
+
+    if place is not None:
+        level, index, width = place
+        written = bundle_path(index, width) if level is None else tile_path(level, index, width)
+        assert written == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "tile", "tile/0", "tile/0/", "tile/0/00", "tile/0/0000", "tile/00/000"),
+        *("tile/64/000", "tile/-1/000", "tile/0/x000/001", "tile/0/001/002", "tile/0/x001"),
+        *("tile/0/000.p/0", "tile/0/000.p/01", "tile/0/000.p/256", "tile/0/000.p/", "tile/0/000.p"),
+        *("/tile/0/000", "tile/0/000/", "tile//0/000", "tile/0/../0/000", "tile/0/000\n"),
+        *(
+            "tile/entries/0",
+            "tile/Entries/000",
+            "tile/0/\u0660\u0660\u0660",
+            "tile/0/" + "x001/" * 7 + "000",
+        ),
+    ],
+)
+def test_other_spellings_are_no_paths(path: str) -> None:
+    """Zeros in front, missing or too many parts, and impossible widths name nothing."""
+    assert parse_path(path) is None

@@ -22,6 +22,16 @@ INDEXED: Final = select(indexed.c.upto).where(indexed.c.log == bindparam("log"))
 PUBLISHED: Final = (
     select(published).where(published.c.log == bindparam("log")).order_by(published.c.size)
 )
+WITNESSED: Final = (
+    select(published)
+    .where(
+        published.c.log == bindparam("log"),
+        published.c.size >= bindparam("covering"),
+        published.c.is_witnessed,
+    )
+    .order_by(published.c.size.desc())
+    .limit(1)
+)
 ARCHIVED: Final = (
     select(archived)
     .where(archived.c.log == bindparam("log"))

@@ -168,6 +168,11 @@ class EmbeddedStore:
             for row in await _rows(self._engine, finding.PUBLISHED, log=log)
         ]
 
+    async def newest_witnessed(self, log: str, covering: int) -> Published | None:
+        """Return the newest published checkpoint that is witnessed, of at least this size."""
+        rows = await _rows(self._engine, finding.WITNESSED, log=log, covering=covering)
+        return finding.published_of(rows[0]) if rows else None
+
     async def archived(self, log: str) -> list[Archived]:
         """Return what archives hold of a log, by bundle and archive."""
         return [

@@ -6,6 +6,7 @@ level 0 with index 1,234,067; `.p/W` at the end says that it holds W hashes yet.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from seawall.core.errors import Tampered
@@ -20,11 +21,15 @@ __all__ = [
     "bundle_path",
     "decode_bundle",
     "encode_bundle",
+    "parse_path",
     "tile_path",
     "tiles_of",
 ]
 
 _TOP_LEVEL: Final = 63
+_PATH: Final = re.compile(
+    r"tile/(entries|\d{1,2})/((?:x\d{3}/){0,6})(\d{3})(?:\.p/(\d{1,3}))?", re.ASCII
+)
 
 
 def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
@@ -37,6 +42,24 @@ def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
 def bundle_path(index: int, width: int = TILE_WIDTH) -> str:
     """Return an entry bundle's path; a `width` under 256 names the partial one."""
     return f"tile/entries/{_place(index, width)}"
+
+
+def parse_path(path: str) -> tuple[int | None, int, int] | None:
+    """Return (level, index, width) of a tile's path, level None for an entry bundle's.
+
+    None unless it is the one spelling that `tile_path` or `bundle_path` writes: no
+    leading zeros, no empty `x000` in front, a partial width of 1 to 255.
+    """
+    found = _PATH.fullmatch(path)
+    if found is None:
+        return None
+    index = int((found[2] + found[3]).replace("x", "").replace("/", ""))
+    width = int(found[4]) if found[4] else TILE_WIDTH
+    level = None if found[1] == "entries" else int(found[1])
+    if not 1 <= width <= TILE_WIDTH or (level or 0) > _TOP_LEVEL:
+        return None
+    written = bundle_path(index, width) if level is None else tile_path(level, index, width)
+    return (level, index, width) if written == path else None
 
 
 def tiles_of(size: int) -> Iterator[tuple[int, int, int]]:

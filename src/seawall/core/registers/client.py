@@ -6,11 +6,13 @@ a signed assertion (RFC 7523), so there is no shared secret to leak.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import StrictBool, StringConstraints
+from pydantic import SerializerFunctionWrapHandler, StrictBool, StringConstraints, model_serializer
 
 from seawall.core.registers.spec import Name, Spec, Words
+
+_LATER: Final = ("may_audit", "may_audit_system")
 
 
 class PublicKey(Spec):
@@ -29,3 +31,16 @@ class ClientSpec(Spec):
     use_cases: frozenset[Name] = frozenset()
     may_apply: StrictBool = False
     """Whether this client may apply documents over the API; off unless said."""
+    may_audit: StrictBool = False
+    """Whether this client may read its own tenant's log; off unless said."""
+    may_audit_system: StrictBool = False
+    """Whether it may read the system's log, which names other tenants' clients; off unless said."""
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out, while they are off, fields that the first release did not have.
+
+        So the digest of a document that is older than they are stays what its entry says.
+        """
+        fields: dict[str, Any] = write(self)
+        return {name: value for name, value in fields.items() if value or name not in _LATER}

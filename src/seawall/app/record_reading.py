@@ -1,0 +1,161 @@
+"""Every reading of the ledger is itself an entry, made before anything is shown.
+
+45 CFR 164.312(b), 164.308(a)(1)(ii)(D). The entry is one of the system's log: who
+read, which log, what for, the query, and how much was found. If it cannot be
+recorded, nothing is read out. A filter's value that no entry has is recorded
+as `unknown`: somebody may have typed a patient's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from seawall.app.entries import entry
+from seawall.app.ledger_query import query_fields
+from seawall.app.ports import SYSTEM_LOG, Query
+from seawall.core.errors import Refused
+from seawall.core.ledger.facets import FACETS
+from seawall.core.registers.client import ClientSpec
+
+if TYPE_CHECKING:
+    from seawall.app.index_ledger import IndexLedger
+    from seawall.app.ports import Clock, Head, Ledger, Store
+    from seawall.core.policy.principal import Principal
+    from seawall.core.registers.register import Register
+
+What = Literal["list", "show", "prove", "verify", "export", "produce", "follow", "tiles"]
+"""What a log is read for."""
+
+WHATS: Final[tuple[str, ...]] = get_args(What)
+UNKNOWN: Final = "unknown"
+_WHOLE: Final = ("verify", "export", "produce")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is about to be read: which log, what for, and what of it.
+
+    `index` is the entry that is shown or proved. `minute` is the minute that many
+    fetches are recorded under; `fetches` is how many there were by its end.
+    """
+
+    what: What
+    log: str
+    query: Query | None = None
+    index: int | None = None
+    minute: str | None = None
+    fetches: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the reading as it is sent to a server, which is to record it."""
+        said: dict[str, Any] = {
+            "what": self.what,
+            "log": "system" if self.log == SYSTEM_LOG else "tenant",
+            "index": self.index,
+            "minute": self.minute,
+            "fetches": self.fetches,
+        }
+        if self.query is not None:
+            said["query"] = {name: str(value) for name, value in query_fields(self.query).items()}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A reading that is recorded: its entry, and what may now be handed out.
+
+    `size` is the log's size that the reading is of, `found` how many entries it finds.
+    """
+
+    entry: int
+    size: int
+    found: int
+    entries: tuple[tuple[int, bytes], ...] = ()
+    """What a `list` found, in the order of the log."""
+
+
+class RecordReading:
+    """Records readings, and finds what they ask for."""
+
+    def __init__(
+        self, *, store: Store, ledger: Ledger, indexing: IndexLedger, clock: Clock
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._indexing = indexing
+        self._clock = clock
+
+    async def record(self, principal: Principal, reading: Reading) -> Recorded:
+        """Make the reading an entry, then return what it finds; errors record nothing shown."""
+        head = await self._store.head(reading.log)
+        said: dict[str, Any] = {}
+        found: list[tuple[int, bytes]] = []
+        if reading.query is not None:
+            await self._indexing.caught_up(reading.log)
+            said["query"] = await self._known(reading.log, reading.query)
+        if reading.what == "list":
+            found = await self._store.find(reading.log, within(reading.query or Query(), head.size))
+        count = _count(reading, head, len(found))
+        if count is not None:
+            said["found"] = count
+        for name in ("index", "minute", "fetches"):
+            if (value := getattr(reading, name)) is not None:
+                said[name] = value
+        receipt = await self._ledger.append(
+            SYSTEM_LOG,
+            entry(
+                "ledger.read",
+                principal,
+                self._clock,
+                what=reading.what,
+                log=head.origin,
+                size=head.size,
+                **said,
+            ),
+        )
+        return Recorded(receipt.index, head.size, count or 0, tuple(found))
+
+    async def _known(self, log: str, query: Query) -> dict[str, Any]:
+        """Return the query as it is recorded: values that entries have, and no others."""
+        said = query_fields(query)
+        for facet in FACETS:
+            if facet in said and not await self._store.has_facet(log, facet, said[facet]):
+                said[facet] = UNKNOWN
+        return said
+
+
+def within(query: Query, size: int) -> Query:
+    """Return the query over a log as it was at a size: what is recorded is what is shown."""
+    before = size if query.before is None else min(query.before, size)
+    return Query(query.facets, query.since_ms, query.until_ms, before, query.last)
+
+
+def require_audit(register: Register, principal: Principal, log: str) -> None:
+    """Raise `Refused` unless a client's document lets it read this log.
+
+    A client reads its own tenant's log with `may_audit`, the system's with
+    `may_audit_system`, and no other. Empty means no.
+    """
+    client = register.find(ClientSpec, principal.name)
+    own = log == principal.tenant and client is not None and client.spec.may_audit
+    systems = log == SYSTEM_LOG and client is not None and client.spec.may_audit_system
+    if not own and not systems:
+        raise Refused(
+            "audit-not-granted",
+            "this client may not read this log",
+            "read it as a client whose document says may_audit: true, or for the system's log "
+            "may_audit_system: true; an operator that is older than these fields is granted them "
+            "by applying its Client document with them",
+        )
+
+
+def _count(reading: Reading, head: Head, found: int) -> int | None:
+    """Return how many entries a reading finds; None for one that is not of counted entries."""
+    if reading.what == "list":
+        return found
+    if reading.what in _WHOLE:
+        return head.size - head.minimum
+    if reading.index is not None:
+        return int(head.minimum <= reading.index < head.size)
+    return None
