@@ -40,7 +40,7 @@ TOKEN_URL: Final = "https://localhost/oauth2/token"
 
 
 class Practice:
-    """The intents of `app`, wired as `compose.py` wires them, over fakes."""
+    """The intents of `app`, wired as `seawall.compose` wires them, over fakes."""
 
     def __init__(self, detector: Detector, *script: Any) -> None:
         self.journal: list[str] = []

@@ -1,168 +1,45 @@
-"""The only module that knows every adapter: plain constructor calls.
-
-`Installation.open` unlocks a data folder for reading; `Installation.write`
-claims it for this process and yields what writes; `Writer.serve` listens. The
-edges reach what they need of the machine (clock, randomness, logs) through the
-functions at the end.
-"""
+"""Everything that writes, and the server over it."""
 
 from __future__ import annotations
 
 import gc
 import re
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import sqlcipher3.dbapi2 as sqlcipher
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import create_engine
-from sqlalchemy.pool import QueuePool
-
-from seawall.adapters.certificates import ServerCertificate, ensure_certificate
-from seawall.adapters.clock import SystemClock, SystemRandom
-from seawall.adapters.db.sequencer import Sequencer, Signer
-from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
-from seawall.adapters.db.store import EmbeddedKeys, EmbeddedStore
+from seawall.adapters.db.store import EmbeddedKeys
 from seawall.adapters.gazetteers import load_detector
 from seawall.adapters.keys.file import FileKeyRing
-from seawall.adapters.keys.ring_file import RingFile
-from seawall.adapters.logs import LogNotifier, configure
+from seawall.adapters.logs import LogNotifier
 from seawall.adapters.models.openai import UpstreamClient
-from seawall.adapters.tokens import SignedTokens, make_client_key, sign_assertion
+from seawall.adapters.tokens import SignedTokens
 from seawall.app.ask_model import AskModel
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
 from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
-from seawall.app.read_ledger import ReadLedger
 from seawall.app.recall import Recall
-from seawall.core.errors import Invalid, Unavailable
+from seawall.core.errors import Invalid
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
 from seawall.http.metrics import Metrics
 from seawall.http.oauth import TokenDoor
-from seawall.http.server import listen, run, server_context, serving
+from seawall.http.server import listen, server_context, serving
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Coroutine, Mapping
-    from typing import TextIO
+    from collections.abc import AsyncIterator
 
-    from sqlalchemy import Engine
     from starlette.applications import Starlette
 
-    from seawall.app.ports import Clock, Detector, ModelClient, Random
+    from seawall.adapters.db.sequencer import Sequencer
+    from seawall.app.ports import Detector, ModelClient
     from seawall.app.rounds import Rounds
-    from seawall.config import Passphrase, Settings
-
-DATABASE: Final = "seawall.db"
-RING: Final = Path("keys") / "ring.json"
-LOCK: Final = "lock"
-_KEYS: Final = ("database", "checkpoints", "receipts", "tokens", "certificate")
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A data folder that was unlocked: its settings, its key ring, its clock."""
-
-    settings: Settings
-    ring: RingFile
-    clock: Clock
-    random: Random
-
-    @classmethod
-    def create(cls, settings: Settings, passphrase: Passphrase) -> Installation:
-        """Make a new data folder's key ring and database; `Conflict` if there is one."""
-        random = SystemRandom()
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = RingFile.create(settings.data_dir / RING, passphrase.value, random, _KEYS)
-        made = cls(settings, ring, SystemClock(), random)
-        prepare_schema(made.engine)
-        return made
-
-    @classmethod
-    def open(cls, settings: Settings, passphrase: Passphrase) -> Installation:
-        """Unlock a data folder for reading; `Missing` if there is none, `Refused` if wrong."""
-        random = SystemRandom()
-        ring = RingFile.unlock(settings.data_dir / RING, passphrase.value, random)
-        return cls(settings, ring, SystemClock(), random)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """The pool of reading connections."""
-        return create_engine(
-            "sqlite://", module=sqlcipher, creator=self._connect, poolclass=QueuePool, pool_size=4
-        )
-
-    @cached_property
-    def signing_key(self) -> Ed25519PrivateKey:
-        """The key that signs checkpoints."""
-        return Ed25519PrivateKey.from_private_bytes(self.ring.key("checkpoints"))
-
-    @cached_property
-    def public_key(self) -> bytes:
-        """The public key of checkpoints, 32 bytes."""
-        return self.signing_key.public_key().public_bytes_raw()
-
-    @cached_property
-    def store(self) -> EmbeddedStore:
-        """What was committed."""
-        return EmbeddedStore(self.engine, self.public_key)
-
-    @cached_property
-    def read_ledger(self) -> ReadLedger:
-        """The logs, for reading."""
-        return ReadLedger(self.store)
-
-    def certificate(self) -> ServerCertificate:
-        """Return the server's certificate, made on first use."""
-        return ensure_certificate(
-            self.settings.data_dir / "tls",
-            self.settings.name,
-            self.ring.key("certificate").hex(),
-            self.clock,
-        )
-
-    @asynccontextmanager
-    async def write(
-        self, *, detector: Detector | None = None, models: ModelClient | None = None
-    ) -> AsyncIterator[Writer]:
-        """Claim the folder for this process, and carry the intents that write.
-
-        `Conflict` if another process holds it. `detector` and `models` replace the
-        shipped ones.
-        """
-        lock = FolderLock(self.settings.data_dir / LOCK)
-        try:
-            # Nothing to do, unless an earlier process was ended before the tables were made.
-            prepare_schema(self.engine)
-            signer = Signer(self.signing_key.sign, self.public_key, self.ring.key("receipts"))
-            sequencer = Sequencer(self._connect, signer, limit_seconds=self.settings.ledger_seconds)
-            try:
-                client = models or UpstreamClient(secrets=self.settings.data_dir / "secrets")
-                writer = Writer(self, sequencer, detector, client)
-                await writer.begin()
-                try:
-                    yield writer
-                finally:
-                    await writer.end()
-            finally:
-                sequencer.close()
-        finally:
-            lock.release()
-
-    def _connect(self) -> Any:
-        return connect(
-            self.settings.data_dir / DATABASE,
-            self.ring.key("database"),
-            max_pages=self.settings.database_pages or None,
-        )
+    from seawall.compose.installation import Installation
 
 
 class Writer:
@@ -311,41 +188,3 @@ def check_tenant(name: str) -> None:
             "this cannot be a tenant's name",
             f"use lower-case letters, digits, '.', '_' and '-', and not '{SYSTEM_LOG}'",
         )
-
-
-def log_to(stream: TextIO, level: str) -> None:
-    """Send this process's log lines to `stream`, through the allow-list."""
-    configure(stream, level)
-
-
-def run_server(main: Coroutine[Any, Any, None]) -> None:
-    """Run a server's main coroutine on a fast event loop."""
-    run(main)
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether nothing listens on this address yet."""
-    try:
-        listen(host, port).close()
-    except Unavailable:
-        return False
-    return True
-
-
-def new_client_key() -> dict[str, str]:
-    """Return a new client's private key as a JSON Web Key."""
-    return make_client_key(SystemRandom().bytes(32))
-
-
-def client_assertion(private_key: Mapping[str, str], client: str, token_url: str) -> str:
-    """Return a client's assertion for one token, good for two minutes (RFC 7523)."""
-    now = SystemClock().now_ms() // 1000
-    claims = {
-        "iss": client,
-        "sub": client,
-        "aud": token_url,
-        "iat": now,
-        "exp": now + 120,
-        "jti": SystemRandom().bytes(16).hex(),
-    }
-    return sign_assertion(private_key, claims)

@@ -1,0 +1,25 @@
+"""The only package that knows every adapter: plain constructor calls.
+
+`Installation.open` unlocks a data folder for reading; `Installation.write`
+claims it for this process and yields what writes; `Writer.serve` listens. The
+edges reach what they need of the machine (clock, randomness, logs) through the
+functions of `edges`.
+"""
+
+from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
+from seawall.compose.installation import DATABASE, LOCK, RING, Installation
+from seawall.compose.writer import Writer, check_tenant
+
+__all__ = [
+    "DATABASE",
+    "LOCK",
+    "RING",
+    "Installation",
+    "Writer",
+    "check_tenant",
+    "client_assertion",
+    "is_free",
+    "log_to",
+    "new_client_key",
+    "run_server",
+]

@@ -1,0 +1,135 @@
+"""A data folder that was unlocked, for reading; and its claim, for writing."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlcipher3.dbapi2 as sqlcipher
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import create_engine
+from sqlalchemy.pool import QueuePool
+
+from seawall.adapters.certificates import ServerCertificate, ensure_certificate
+from seawall.adapters.clock import SystemClock, SystemRandom
+from seawall.adapters.db.sequencer import Sequencer, Signer
+from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
+from seawall.adapters.db.store import EmbeddedStore
+from seawall.adapters.keys.ring_file import RingFile
+from seawall.adapters.models.openai import UpstreamClient
+from seawall.app.read_ledger import ReadLedger
+from seawall.compose.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy import Engine
+
+    from seawall.app.ports import Clock, Detector, ModelClient, Random
+    from seawall.config import Passphrase, Settings
+
+DATABASE: Final = "seawall.db"
+RING: Final = Path("keys") / "ring.json"
+LOCK: Final = "lock"
+_KEYS: Final = ("database", "checkpoints", "receipts", "tokens", "certificate")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A data folder that was unlocked: its settings, its key ring, its clock."""
+
+    settings: Settings
+    ring: RingFile
+    clock: Clock
+    random: Random
+
+    @classmethod
+    def create(cls, settings: Settings, passphrase: Passphrase) -> Installation:
+        """Make a new data folder's key ring and database; `Conflict` if there is one."""
+        random = SystemRandom()
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ring = RingFile.create(settings.data_dir / RING, passphrase.value, random, _KEYS)
+        made = cls(settings, ring, SystemClock(), random)
+        prepare_schema(made.engine)
+        return made
+
+    @classmethod
+    def open(cls, settings: Settings, passphrase: Passphrase) -> Installation:
+        """Unlock a data folder for reading; `Missing` if there is none, `Refused` if wrong."""
+        random = SystemRandom()
+        ring = RingFile.unlock(settings.data_dir / RING, passphrase.value, random)
+        return cls(settings, ring, SystemClock(), random)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The pool of reading connections."""
+        return create_engine(
+            "sqlite://", module=sqlcipher, creator=self._connect, poolclass=QueuePool, pool_size=4
+        )
+
+    @cached_property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """The key that signs checkpoints."""
+        return Ed25519PrivateKey.from_private_bytes(self.ring.key("checkpoints"))
+
+    @cached_property
+    def public_key(self) -> bytes:
+        """The public key of checkpoints, 32 bytes."""
+        return self.signing_key.public_key().public_bytes_raw()
+
+    @cached_property
+    def store(self) -> EmbeddedStore:
+        """What was committed."""
+        return EmbeddedStore(self.engine, self.public_key)
+
+    @cached_property
+    def read_ledger(self) -> ReadLedger:
+        """The logs, for reading."""
+        return ReadLedger(self.store)
+
+    def certificate(self) -> ServerCertificate:
+        """Return the server's certificate, made on first use."""
+        return ensure_certificate(
+            self.settings.data_dir / "tls",
+            self.settings.name,
+            self.ring.key("certificate").hex(),
+            self.clock,
+        )
+
+    @asynccontextmanager
+    async def write(
+        self, *, detector: Detector | None = None, models: ModelClient | None = None
+    ) -> AsyncIterator[Writer]:
+        """Claim the folder for this process, and carry the intents that write.
+
+        `Conflict` if another process holds it. `detector` and `models` replace the
+        shipped ones.
+        """
+        lock = FolderLock(self.settings.data_dir / LOCK)
+        try:
+            # Nothing to do, unless an earlier process was ended before the tables were made.
+            prepare_schema(self.engine)
+            signer = Signer(self.signing_key.sign, self.public_key, self.ring.key("receipts"))
+            sequencer = Sequencer(self._connect, signer, limit_seconds=self.settings.ledger_seconds)
+            try:
+                client = models or UpstreamClient(secrets=self.settings.data_dir / "secrets")
+                writer = Writer(self, sequencer, detector, client)
+                await writer.begin()
+                try:
+                    yield writer
+                finally:
+                    await writer.end()
+            finally:
+                sequencer.close()
+        finally:
+            lock.release()
+
+    def _connect(self) -> Any:
+        return connect(
+            self.settings.data_dir / DATABASE,
+            self.ring.key("database"),
+            max_pages=self.settings.database_pages or None,
+        )
