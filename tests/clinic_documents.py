@@ -109,6 +109,7 @@ def documents(
         "bare": [],
         "changing": ["visit-summary"],
         "admin": [],
+        "auditor": [],
     }
     clients = {
         name: {
@@ -116,6 +117,8 @@ def documents(
             "public_key": {part: value for part, value in keys[name].items() if part != "d"},
             "use_cases": named,
             "may_apply": name == "admin",
+            "may_audit": name in ("admin", "auditor"),
+            "may_audit_system": name == "admin",
         }
         for name, named in granted.items()
     }

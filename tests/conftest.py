@@ -49,7 +49,8 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clinic
     place = tmp_path_factory.mktemp("clinic")
     settings, passphrase = Settings(place / "data", port=0), Passphrase(PASSPHRASE.encode())
     installation = Installation.create(settings, passphrase)
-    keys = {name: new_client_key() for name in ("app", "narrow", "bare", "changing", "admin")}
+    names = ("app", "narrow", "bare", "changing", "admin", "auditor")
+    keys = {name: new_client_key() for name in names}
     clinic = Clinic(installation, keys, sample_patients())
     secret = settings.data_dir / "secrets" / "sandbox"
     secret.parent.mkdir()

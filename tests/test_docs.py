@@ -56,6 +56,7 @@ BESIDE_A_DEMO: Final = (
     # The tutorial is first: it names entries by the numbers that a fresh demo gives them.
     "tutorials/first-exchange.md",
     "how-to/verify-a-ledger.md",
+    "how-to/read-the-ledger.md",
     "how-to/write-documents.md",
     "how-to/register-a-client.md",
 )

@@ -14,12 +14,14 @@ import aiohttp
 import orjson
 import typer
 
+from seawall.app.record_reading import Reading
 from seawall.cli.ledger.exporting import write_export
 from seawall.cli.options import DataDir, Json
 from seawall.cli.output import console, print_line, say
 from seawall.cli.running import fetch_token
 from seawall.compose import log_to
 from seawall.core.errors import Missing, Tampered
+from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from seawall.demo.exchanges import Answered
@@ -121,6 +123,8 @@ async def _verify(stage: Stage, *, quiet: bool) -> dict[str, Any]:
     """Export the tenant's log and have the stand-alone verifier check it."""
     from seawall.demo.stage import TENANT  # noqa: PLC0415  as above
 
+    reader = Principal("operator", "demo", TENANT)
+    await stage.writer.readings.record(reader, Reading("export", TENANT))
     head = await stage.installation.store.head(TENANT)
     with tempfile.TemporaryDirectory(prefix="seawall-export-") as folder:
         export = Path(folder) / "log"

@@ -51,9 +51,15 @@ async def _first_tenant(installation: Installation, tenant: str) -> None:
 
 
 async def register_operator(writer: Writer, folder: Path, tenant: str) -> None:
-    """Give the operator of a tenant a key and a client document that may apply documents."""
+    """Give a tenant's operator a key and a client document: it may apply, and read the logs."""
     public = ensure_client_key(folder / "clients" / f"{tenant}-{OPERATOR}.jwk")
-    spec = {"title": "operator at the terminal", "public_key": public, "may_apply": True}
+    spec = {
+        "title": "operator at the terminal",
+        "public_key": public,
+        "may_apply": True,
+        "may_audit": True,
+        "may_audit_system": True,
+    }
     principal = Principal("operator", OPERATOR, tenant)
     await writer.documents.apply(principal, [{"kind": "Client", "name": OPERATOR, "spec": spec}])
 

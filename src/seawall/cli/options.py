@@ -34,6 +34,37 @@ Tenant = Annotated[
     str | None,
     typer.Option("--tenant", help="The tenant; with one tenant it is the default."),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        help="From this time on: 2026-11-24, 2026-11-24T16:30Z, or so long ago: 30m, 2h, 3d.",
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Before this time; its forms are those of --since.")
+]
+Actor = Annotated[
+    str | None, typer.Option("--actor", help="Who acted: KIND/NAME, such as client/app.")
+]
+Patient = Annotated[
+    str | None, typer.Option("--patient", help="Concerning this patient, by the ledger id.")
+]
+UseCase = Annotated[str | None, typer.Option("--use-case", help="Under this use case.")]
+Endpoint = Annotated[str | None, typer.Option("--endpoint", help="To this endpoint.")]
+Action = Annotated[
+    str | None, typer.Option("--action", help="What happened, such as exchange.intent.")
+]
+Outcome = Annotated[
+    str | None, typer.Option("--outcome", help="How it ended, or the code of a refusal.")
+]
+Last = Annotated[
+    str | None,
+    typer.Option("--last", help="How many, the newest; 20 unless said, at most 1,000."),
+]
+Before = Annotated[
+    str | None, typer.Option("--before", help="Of entries below this index: pages through more.")
+]
 System = Annotated[bool, typer.Option("--system", help="The system's log.")]
 
 

@@ -109,6 +109,15 @@ async def send_documents(
     return list(await _post(f"{url}/api/documents", authority, data=body, headers=headers))
 
 
+async def send_reading(
+    url: str, token: str, authority: Path, reading: dict[str, Any]
+) -> dict[str, Any]:
+    """Have a server record a reading of the ledger."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = orjson.dumps(reading)
+    return dict(await _post(f"{url}/api/ledger/readings", authority, data=body, headers=headers))
+
+
 async def _post(url: str, authority: Path, **request: Any) -> Any:
     try:
         context = ssl.create_default_context(cafile=str(authority))

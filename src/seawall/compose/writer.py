@@ -6,7 +6,7 @@ import gc
 import re
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from seawall.adapters.db.store import EmbeddedKeys
 from seawall.adapters.gazetteers import load_detector
@@ -16,30 +16,38 @@ from seawall.adapters.models.openai import UpstreamClient
 from seawall.adapters.tokens import SignedTokens
 from seawall.app.ask_model import AskModel
 from seawall.app.close_exchanges import CloseExchanges
+from seawall.app.count_readings import CountReadings
 from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
+from seawall.app.index_ledger import IndexLedger
 from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.recall import Recall
-from seawall.core.errors import Invalid
+from seawall.app.record_reading import RecordReading
+from seawall.app.rounds import Rounds
+from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
+from seawall.http.ledger import LedgerDoor
 from seawall.http.metrics import Metrics
 from seawall.http.oauth import TokenDoor
 from seawall.http.server import listen, server_context, serving
+from seawall.http.tlog import TlogDoor
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.applications import Starlette
 
     from seawall.adapters.db.sequencer import Sequencer
     from seawall.app.ports import Detector, ModelClient
-    from seawall.app.rounds import Rounds
     from seawall.compose.installation import Installation
+
+_INDEXING_SECONDS: Final = 0.5
+_TOTALS_SECONDS: Final = 5.0
 
 
 class Writer:
@@ -69,7 +77,15 @@ class Writer:
             store=store, ledger=sequencer, clock=clock, notifier=self.notifier
         )
         self._asking: list[AskModel] = []
-        self.rounds: list[Rounds] = []
+        self.indexing = IndexLedger(store=store, ledger=sequencer)
+        self.readings = RecordReading(
+            store=store, ledger=sequencer, indexing=self.indexing, clock=clock
+        )
+        self.counting = CountReadings(self.readings.record, clock)
+        self.rounds = [
+            self._round("indexing", self.indexing.all, _INDEXING_SECONDS),
+            self._round("reading-totals", self.counting.close_minutes, _TOTALS_SECONDS),
+        ]
         """What is done again and again while the server serves."""
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
         self.import_patient = ImportPatient(
@@ -96,8 +112,13 @@ class Writer:
         await self.closing.close_open()
 
     async def end(self) -> None:
-        """Close connections to models, and let go of threads and tasks."""
+        """Record what is counted, close connections to models, let go of threads and tasks."""
         self.closing.stop()
+        try:
+            await self.counting.close()
+        except Error:
+            # The first fetch of each minute is an entry already; only a number is lost.
+            self.notifier.alarm("reading-totals-failed", "", None)
         for ask_model in self._asking:
             ask_model.close()
         if isinstance(self._models, UpstreamClient):
@@ -151,6 +172,20 @@ class Writer:
             ),
             tokens=TokenDoor(self.issue_token),
             documents=DocumentsDoor(issue_token=self.issue_token, documents=self.documents),
+            ledger=LedgerDoor(
+                issue_token=self.issue_token,
+                documents=self.documents,
+                read_ledger=installation.read_ledger,
+                readings=self.readings,
+                clock=installation.clock,
+            ),
+            tlog=TlogDoor(
+                issue_token=self.issue_token,
+                documents=self.documents,
+                store=installation.store,
+                read_ledger=installation.read_ledger,
+                counting=self.counting,
+            ),
             metrics=metrics,
             is_ready=is_ready,
         )
@@ -175,6 +210,9 @@ class Writer:
             finally:
                 for rounds in self.rounds:
                     await rounds.stop()
+
+    def _round(self, name: str, work: Callable[[], Awaitable[object]], seconds: float) -> Rounds:
+        return Rounds(name, work, seconds=seconds, notifier=self.notifier)
 
     def _origin(self) -> str:
         return f"{self._installation.settings.name}/log/{self._installation.random.bytes(8).hex()}"

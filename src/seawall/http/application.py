@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from seawall.http.chat import ChatDoor
     from seawall.http.documents import DocumentsDoor
+    from seawall.http.ledger import LedgerDoor
     from seawall.http.metrics import Metrics
     from seawall.http.oauth import TokenDoor
+    from seawall.http.tlog import TlogDoor
 
 
 def application(
@@ -27,6 +29,8 @@ def application(
     chat: ChatDoor,
     tokens: TokenDoor,
     documents: DocumentsDoor,
+    ledger: LedgerDoor,
+    tlog: TlogDoor,
     metrics: Metrics,
     is_ready: Callable[[], Awaitable[None]],
 ) -> Starlette:
@@ -54,6 +58,12 @@ def application(
             Route("/v1/models", chat.models, methods=["GET"]),
             Route("/oauth2/token", tokens.token, methods=["POST"]),
             Route("/api/documents", documents.apply, methods=["POST"]),
+            Route("/api/ledger/entries", ledger.entries, methods=["GET"]),
+            Route("/api/ledger/entries/{index}", ledger.entry, methods=["GET"]),
+            Route("/api/ledger/proof/{index}", ledger.proof, methods=["GET"]),
+            Route("/api/ledger/readings", ledger.record, methods=["POST"]),
+            Route("/log/{log}/checkpoint", tlog.checkpoint, methods=["GET"]),
+            Route("/log/{log}/tile/{path:path}", tlog.tile, methods=["GET"]),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", measured, methods=["GET"]),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seawall.app.record_reading import Reading
+from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import (
     DataDir,
     PassphraseFile,
@@ -40,11 +42,15 @@ async def _export(
     installation: Installation, tenant: str | None, folder: Path, *, system: bool
 ) -> int:
     log = await choose_log(installation, tenant, system=system)
+    await (await readings_of(installation, log, tenant)).record(Reading("export", log))
     return await write_export(installation, log, folder)
 
 
 async def write_export(installation: Installation, log: str, folder: Path) -> int:
-    """Write a log's files below a new or empty folder; return how many."""
+    """Write a log's files below a new or empty folder; return how many.
+
+    Whoever calls this has recorded the reading.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise Conflict("folder-not-empty", "the folder is not empty", "name a new one")
     count = 0

@@ -1,4 +1,7 @@
-"""`seawall ledger verify`, `list`, `show` and `prove`: reading a log in place."""
+"""`seawall ledger verify`, `list`, `show` and `prove`: reading a log in place.
+
+Each records the reading in the system's log before it shows anything.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seawall.app.ledger_query import read_query
+from seawall.app.record_reading import Reading, within
+from seawall.cli.ledger.following import follow_log, row_of
+from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import (
+    Action,
+    Actor,
+    Before,
     DataDir,
+    Endpoint,
     Json,
+    Last,
+    Outcome,
     PassphraseFile,
+    Patient,
+    Since,
     System,
     Tenant,
+    Until,
+    UseCase,
     choose_log,
     open_installation,
 )
 from seawall.cli.output import print_json, print_table, say
+from seawall.core.ledger.encoding import decode
 
 if TYPE_CHECKING:
+    from seawall.app.ports import Query
     from seawall.compose import Installation
 
 
@@ -38,12 +57,15 @@ def verify(
     else:
         typer.echo(f"verified {result['size']} entries of {result['origin']}")
         typer.echo(f"root     {result['root']}")
+        if result["minimum"]:
+            typer.echo(f"pruned   entries below {result['minimum']}, whose roots were verified")
 
 
 async def _verify(
     installation: Installation, tenant: str | None, *, system: bool
 ) -> dict[str, Any]:
     log = await choose_log(installation, tenant, system=system)
+    await (await readings_of(installation, log, tenant)).record(Reading("verify", log))
     result: dict[str, Any] = {}
     async for size, head in installation.read_ledger.verify(log):
         if sys.stderr.isatty() and size < head.size:
@@ -51,6 +73,7 @@ async def _verify(
         result = {
             "origin": head.origin,
             "size": head.size,
+            "minimum": head.minimum,
             "root": head.root.hex(),
             "verified": True,
         }
@@ -62,37 +85,58 @@ def list_entries(
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
     system: System = False,
-    last: Annotated[int, typer.Option("--last", min=1, help="How many, from the end.")] = 20,
+    since: Since = None,
+    until: Until = None,
+    actor: Actor = None,
+    patient: Patient = None,
+    use_case: UseCase = None,
+    endpoint: Endpoint = None,
+    action: Action = None,
+    outcome: Outcome = None,
+    last: Last = None,
+    before: Before = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with new entries until Ctrl-C.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List the last entries of a log."""
+    """List the entries of a log that meet every filter, the newest of them, in order."""
     installation = open_installation(data_dir, passphrase_file)
-    entries = asyncio.run(_last(installation, tenant, last, system=system))
+    given = {
+        "since": since,
+        "until": until,
+        "actor": actor,
+        "patient": patient,
+        "use-case": use_case,
+        "endpoint": endpoint,
+        "action": action,
+        "outcome": outcome,
+        "last": last,
+        "before": before,
+    }
+    query = read_query(
+        {name: value for name, value in given.items() if value is not None},
+        installation.clock.now_ms(),
+    )
+    if follow:
+        follow_log(installation, tenant, query, system=system, json=json)
+        return
+    entries = asyncio.run(_find(installation, tenant, query, system=system))
     if json:
         print_json([{"entry": index, **entry} for index, entry in entries])
         return
-    print_table(
-        "",
-        ("entry", "at", "action", "who", "outcome"),
-        (
-            (
-                str(index),
-                entry["at"],
-                entry["action"],
-                f"{entry['actor']['kind']} {entry['actor']['name']}",
-                str(entry.get("outcome") or entry.get("code") or entry.get("document") or ""),
-            )
-            for index, entry in entries
-        ),
-    )
+    columns = ("entry", "at", "action", "who", "outcome")
+    print_table("", columns, (row_of(index, entry) for index, entry in entries))
 
 
-async def _last(
-    installation: Installation, tenant: str | None, last: int, *, system: bool
+async def _find(
+    installation: Installation, tenant: str | None, query: Query, *, system: bool
 ) -> list[tuple[int, dict[str, Any]]]:
     log = await choose_log(installation, tenant, system=system)
-    head = await installation.store.head(log)
-    return await installation.read_ledger.entries(log, max(0, head.size - last), head.size)
+    readings = await readings_of(installation, log, tenant)
+    recorded = await readings.record(Reading("list", log, query))
+    found = await installation.store.find(log, within(query, recorded.size))
+    return [(index, decode(raw)) for index, raw in found]
 
 
 def show(
@@ -108,6 +152,8 @@ def show(
     async def read() -> dict[str, Any]:
         """Read what is to be printed."""
         log = await choose_log(installation, tenant, system=system)
+        readings = await readings_of(installation, log, tenant)
+        await readings.record(Reading("show", log, index=index))
         return await installation.read_ledger.entry(log, index)
 
     print_json(asyncio.run(read()))
@@ -126,6 +172,8 @@ def prove(
     async def read() -> str:
         """Read what is to be printed."""
         log = await choose_log(installation, tenant, system=system)
+        readings = await readings_of(installation, log, tenant)
+        await readings.record(Reading("prove", log, index=index))
         return await installation.read_ledger.proof(log, index)
 
     typer.echo(asyncio.run(read()), nl=False)
