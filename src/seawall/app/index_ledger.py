@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from seawall.app.ports import Ledger, Store
 
-PIECE: Final = 1_000
+PIECE: Final = 200
 """How many entries are indexed at once: what bounds memory, and how long an append waits."""
 
 
