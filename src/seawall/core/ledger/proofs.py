@@ -12,13 +12,9 @@ from functools import reduce
 from typing import Final, NoReturn
 
 from seawall.core.errors import Tampered
-from seawall.core.ledger.checkpoint import (
-    NOTE_BYTES,
-    Checkpoint,
-    decode_base64,
-    encode_base64,
-    open_checkpoint,
-)
+from seawall.core.ledger.checkpoint import Checkpoint, open_checkpoint
+from seawall.core.ledger.cosignature import is_witnessed
+from seawall.core.ledger.note import NOTE_BYTES, VerifierKey, decode_base64, encode_base64
 from seawall.core.ledger.tree import (
     HASH_BYTES,
     MAX_SIZE,
@@ -206,6 +202,27 @@ def verify_proof(text: str, entry: bytes, vkey: str) -> Checkpoint:
     verify_inclusion(
         proof.index, checkpoint.size, leaf_hash(entry), proof.hashes, checkpoint.root
     )  # 3
+    return checkpoint
+
+
+def verify_witnessed_proof(
+    text: str,
+    entry: bytes,
+    vkey: str,
+    witnesses: Sequence[VerifierKey],
+    required: int,
+    *,
+    now: int,
+) -> Checkpoint:
+    """Check a tlog-proof, and that enough witnesses cosigned the checkpoint that it rests on.
+
+    C2SP tlog-proof, "Verifying": first the steps of `verify_proof`, then the cosignatures
+    of all known witnesses, of which `required` different ones must be there. `now` is in
+    seconds since 1970. `Tampered` if any of it fails.
+    """
+    checkpoint = verify_proof(text, entry, vkey)
+    if not is_witnessed(parse_proof(text).checkpoint, vkey, witnesses, required, now=now):
+        _refuse("the proof's checkpoint is not cosigned by as many witnesses as are required")
     return checkpoint
 
 
