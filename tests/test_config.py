@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from seawall.config import Passphrase, Settings, environment, read_passphrase, read_settings
+from seawall.config import (
+    ArchiveBucket,
+    ArchiveFolder,
+    Passphrase,
+    Settings,
+    TimeStamps,
+    Witness,
+    environment,
+    read_passphrase,
+    read_settings,
+)
 from seawall.core.errors import Invalid, Missing
 
 
@@ -181,3 +191,63 @@ def test_a_passphrase_shows_nothing() -> None:
 def test_the_environment_is_the_process_own() -> None:
     """The environment is read when asked for, with what the process has."""
     assert "PATH" in environment()
+
+
+TABLES = """
+witnesses_required = 1
+
+[[witnesses]]
+vkey = "w+00000000+AAAA"
+url = "https://witness.example/w"
+
+[[archives]]
+name = "shelf"
+folder = "/mnt/shelf"
+
+[[archives]]
+name = "vault"
+bucket = "ledger"
+
+[timestamps]
+url = "https://tsa.example/"
+authority = "/etc/tsa.pem"
+"""
+
+
+def test_tables_of_the_file_are_read(tmp_path: Path) -> None:
+    """Witnesses, archives of both kinds and the time-stamping authority come from the file."""
+    (tmp_path / "seawall.toml").write_text(TABLES, "utf-8")
+    settings = read_settings(tmp_path, {})
+    assert (Witness("w+00000000+AAAA", "https://witness.example/w"),) == settings.witnesses
+    expected = (ArchiveFolder("shelf", "/mnt/shelf"), ArchiveBucket("vault", "ledger"))
+    assert expected == settings.archives
+    assert TimeStamps("https://tsa.example/", "/etc/tsa.pem") == settings.timestamps
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "witnesses = 1",
+        "[witnesses]\nvkey = 'x'",
+        "[[witnesses]]\nvkey = 'x'",
+        "[[witnesses]]\nvkey = 'x'\nurl = 'u'",
+        "[[witnesses]]\nvkey = 1\nurl = 'u'",
+        "[[witnesses]]\nvkey = 'x'\nurl = 'u'\nmore = 'y'",
+        "witnesses_required = 1",
+        "witnesses_required = 2\n[[witnesses]]\nvkey = 'x'\nurl = 'u'",
+        "[[archives]]\nname = 'a'",
+        "[[archives]]\nname = 'a'\nfolder = 'x'\n[[archives]]\nname = 'a'\nfolder = 'y'",
+        "[timestamps]\nurl = 'u'",
+        "timestamps = 'u'",
+        "publish_seconds = 0.5",
+        "database = 'mysql://u@h/x'",
+        "database = 'postgresql://u:secret@h/x'",
+    ],
+)
+def test_a_table_that_is_not_whole_refuses_to_start(tmp_path: Path, text: str) -> None:
+    """A missing, unknown or mistyped field, and an unsafe combination, are wrong settings."""
+    (tmp_path / "seawall.toml").write_text(text, "utf-8")
+    with pytest.raises(Invalid) as caught:
+        read_settings(tmp_path, {})
+    assert "wrong-setting" == caught.value.code
+    assert "secret" not in str(caught.value)

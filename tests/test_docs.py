@@ -30,7 +30,7 @@ import pytest
 
 from house.sources import ROOT
 from seawall.compose import Installation
-from seawall.config import Settings, read_passphrase
+from seawall.config import ArchiveBucket, Settings, TimeStamps, Witness, read_passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -303,8 +303,12 @@ def test_every_setting_is_documented() -> None:
     """The configuration page has a row for each setting, with its variable and its default."""
     page = (DOCS / "reference" / "configuration.md").read_text("utf-8")
 
+    tables = {"witnesses": Witness, "archives": ArchiveBucket, "timestamps": TimeStamps}
     for item in fields(Settings):
-        if item.name != "data_dir":
+        if item.name in tables:
+            named = ", ".join(f"`{field.name}`" for field in fields(tables[item.name]))
+            assert re.search(rf"\| `\[+{item.name}\]+` \| {named} \|", page)
+        elif item.name != "data_dir":
             default = json.dumps(item.default)
             assert f"| `{item.name}` | `SEAWALL_{item.name.upper()}` | `{default}` |" in page
 
