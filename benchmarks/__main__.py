@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import appends, auditing, detection, exchanges, parts
+from benchmarks import appends, auditing, detection, exchanges, parts, queries
 from benchmarks.effort import FULL, QUICK
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "exchanges": exchanges.measure,
     "parts": parts.measure,
     "ledger": appends.measure,
+    "queries": queries.measure,
     "verifier": auditing.measure,
     "detection": detection.measure,
 }

@@ -18,11 +18,27 @@ class Effort:
     """Of one client; sixty-four clients make eight times as many together."""
     log_size: int
     """Entries of the log that the verifier reads."""
+    indexed_size: int
+    """Entries of the log that is indexed and asked."""
     part_seconds: float
     """CPU time for each part of an exchange and for detection."""
 
 
 FULL = Effort(
-    rounds=5, exchanges=100, streams=40, appends=1_000, log_size=100_000, part_seconds=0.5
+    rounds=5,
+    exchanges=100,
+    streams=40,
+    appends=1_000,
+    log_size=100_000,
+    indexed_size=1_000_000,
+    part_seconds=0.5,
 )
-QUICK = Effort(rounds=1, exchanges=8, streams=4, appends=32, log_size=1_000, part_seconds=0.02)
+QUICK = Effort(
+    rounds=1,
+    exchanges=8,
+    streams=4,
+    appends=32,
+    log_size=1_000,
+    indexed_size=2_000,
+    part_seconds=0.02,
+)

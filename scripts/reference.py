@@ -67,8 +67,11 @@ entry (-1: none). Someone must look. Every code under Tampered that an exchange 
 alarm too.
 """
 _ALARMS: Final = {
+    "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
     "outcome-unknown": "The server ended before this exchange did: what left may have arrived.",
     "outcome-unrecorded": "An exchange ended, and its outcome could not be recorded.",
+    "reading-totals-failed": "How often a log was fetched in a minute cannot be recorded yet; that "
+    "it was is recorded.",
     "refusal-unrecorded": "A request was refused, and the refusal could not be recorded.",
 }
 _FAMILY: Final[dict[str, type[errors.Error]]] = {
@@ -384,6 +387,8 @@ def _alarms(module: ast.Module) -> Iterator[str]:
                 func=ast.Attribute(attr="alarm"), args=[ast.Constant(value=str(code)), *_]
             ):
                 yield code
+            case ast.Call(func=ast.Name(id="Rounds"), args=[ast.Constant(value=str(name)), *_]):
+                yield f"{name}-failed"
 
 
 def _code_row(item: tuple[str, list[_Raised]]) -> Sequence[str]:

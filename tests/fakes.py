@@ -284,7 +284,7 @@ class MemoryStore:
         """Return the entries that a query finds among those indexed, in the order of the log."""
         held = self._ledger.logs[log]
         end = held.edge.size if query.before is None else query.before
-        if not query.facets and query.since_ms is None and query.until_ms is None:
+        if not query.facets and query.since_ms is query.until_ms is query.earlier is None:
             found = list(range(held.minimum, min(end, held.edge.size)))
         else:
             wanted = {("any", ""), *query.facets}
@@ -299,6 +299,7 @@ class MemoryStore:
                 and at < end
                 and (query.since_ms is None or moment >= query.since_ms)
                 and (query.until_ms is None or moment < query.until_ms)
+                and (query.earlier is None or (moment, at) < query.earlier)
             ]
         return sorted((at, held.entries[at]) for at in found[-query.last :])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +143,21 @@ async def test_a_result_is_of_the_size_that_was_recorded(room: Room) -> None:
     recorded = await room.readings.record(AUDITOR, Reading("list", SYSTEM_LOG, Query()))
 
     assert ([0], 1) == ([index for index, _ in recorded.entries], recorded.size)
+
+
+async def test_pages_lose_no_entry_that_came_out_of_the_order_of_time(room: Room) -> None:
+    """The first entry of a page leads to the page before it, however clocks went."""
+    actor = {"kind": "client", "name": "late"}
+    for second in (9, 7, 7, 8, 6, 7):
+        at = f"2026-03-01T00:00:{second:02d}.000Z"
+        await room.ledger.append(LOG, {"at": at, "action": "x.y", "actor": actor})
+    query, pages = Query((("actor", "client/late"),), last=2), []
+    while not pages or pages[-1]:
+        found = (await room.readings.record(AUDITOR, Reading("list", LOG, query))).entries
+        pages.append([index for index, _ in found])
+        query = replace(query, before=found[0][0] if found else None)
+
+    assert [[8, 5], [7, 10], [9, 6], []] == pages
 
 
 # --- who may -------------------------------------------------------------------

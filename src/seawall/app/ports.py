@@ -209,7 +209,8 @@ class Query:
 
     `facets` are pairs as `seawall.core.ledger.facets` makes them; times are
     milliseconds since 1970, `until_ms` exclusive. Of what is found, the
-    newest `last` that lie before `before` (an index, exclusive).
+    newest `last` that lie before `before` (an index, exclusive), and before
+    the moment and index `earlier` (exclusive) in the order of time.
     """
 
     facets: tuple[tuple[str, str], ...] = ()
@@ -217,6 +218,7 @@ class Query:
     until_ms: int | None = None
     before: int | None = None
     last: int = 20
+    earlier: tuple[int, int] | None = None
 
 
 class Store(Protocol):

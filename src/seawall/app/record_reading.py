@@ -8,14 +8,15 @@ as `unknown`: somebody may have typed a patient's name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from seawall.app.entries import entry
 from seawall.app.ledger_query import query_fields
 from seawall.app.ports import SYSTEM_LOG, Query
 from seawall.core.errors import Refused
-from seawall.core.ledger.facets import FACETS
+from seawall.core.ledger.encoding import decode
+from seawall.core.ledger.facets import FACETS, moment_of
 from seawall.core.registers.client import ClientSpec
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Recorded:
     size: int
     found: int
     entries: tuple[tuple[int, bytes], ...] = ()
-    """What a `list` found, in the order of the log."""
+    """What a `list` found, as `find_within` orders it."""
 
 
 class RecordReading:
@@ -95,7 +96,8 @@ class RecordReading:
             await self._indexing.caught_up(reading.log)
             said["query"] = await self._known(reading.log, reading.query)
         if reading.what == "list":
-            found = await self._store.find(reading.log, within(reading.query or Query(), head.size))
+            query = reading.query or Query()
+            found = await find_within(self._store, reading.log, query, head.size)
         count = _count(reading, head, len(found))
         if count is not None:
             said["found"] = count
@@ -125,10 +127,24 @@ class RecordReading:
         return said
 
 
-def within(query: Query, size: int) -> Query:
-    """Return the query over a log as it was at a size: what is recorded is what is shown."""
-    before = size if query.before is None else min(query.before, size)
-    return Query(query.facets, query.since_ms, query.until_ms, before, query.last)
+async def find_within(store: Store, log: str, query: Query, size: int) -> list[tuple[int, bytes]]:
+    """Return what a query finds of a log as it was at a size: what is recorded is what is shown.
+
+    Without a condition in the order of the log, and else in the order of time, which
+    differs from it where entries came at once or a clock was set back. `before` names an
+    entry of either order, so that the first entry of a page leads to the page before it.
+    """
+    if not query.facets and query.since_ms is query.until_ms is None:
+        before = size if query.before is None else min(query.before, size)
+        return await store.find(log, replace(query, before=before))
+    earlier = None
+    if query.before is not None:
+        # An entry that is not there, yet or any more, stands for its place alone.
+        named = await store.entries(log, query.before, query.before + 1)
+        earlier = (moment_of(decode(named[0])), query.before) if named else None
+    bound = size if earlier is not None or query.before is None else min(query.before, size)
+    found = await store.find(log, replace(query, before=bound, earlier=earlier))
+    return sorted(found, key=lambda one: (moment_of(decode(one[1])), one[0]))
 
 
 def require_audit(register: Register, principal: Principal, log: str) -> None:

@@ -38,7 +38,7 @@ from seawall.http.tlog import TlogDoor
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from starlette.applications import Starlette
 
@@ -83,8 +83,18 @@ class Writer:
         )
         self.counting = CountReadings(self.readings.record, clock)
         self.rounds = [
-            self._round("indexing", self.indexing.all, _INDEXING_SECONDS),
-            self._round("reading-totals", self.counting.close_minutes, _TOTALS_SECONDS),
+            Rounds(
+                "indexing",
+                self.indexing.all,
+                seconds=_INDEXING_SECONDS,
+                notifier=self.notifier,
+            ),
+            Rounds(
+                "reading-totals",
+                self.counting.close_minutes,
+                seconds=_TOTALS_SECONDS,
+                notifier=self.notifier,
+            ),
         ]
         """What is done again and again while the server serves."""
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
@@ -210,9 +220,6 @@ class Writer:
             finally:
                 for rounds in self.rounds:
                     await rounds.stop()
-
-    def _round(self, name: str, work: Callable[[], Awaitable[object]], seconds: float) -> Rounds:
-        return Rounds(name, work, seconds=seconds, notifier=self.notifier)
 
     def _origin(self) -> str:
         return f"{self._installation.settings.name}/log/{self._installation.random.bytes(8).hex()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, exists, func, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from seawall.adapters.db.schema import archived, entries, facets, indexed, published
 from seawall.app.ports import Archived, Published
@@ -66,7 +66,7 @@ def finding(log: str, query: Query, first: tuple[str, str] | None) -> Select[Any
     wanted: list[ColumnElement[bool]] = [entries.c.log == log]
     if query.before is not None:
         wanted.append(entries.c.position < query.before)
-    if first is None and query.since_ms is None and query.until_ms is None:
+    if first is None and query.since_ms is query.until_ms is query.earlier is None:
         statement = select(entries.c.position, entries.c.entry).where(*wanted)
         return statement.order_by(entries.c.position.desc()).limit(query.last)
     lead = facets.alias("lead")
@@ -78,6 +78,13 @@ def finding(log: str, query: Query, first: tuple[str, str] | None) -> Select[Any
         wanted.append(lead.c.at_ms < query.until_ms)
     if query.before is not None:
         wanted.append(lead.c.position < query.before)
+    if query.earlier is not None:
+        # The bound on time alone is what the index is searched by.
+        at_ms, position = query.earlier
+        wanted += [
+            lead.c.at_ms <= at_ms,
+            or_(lead.c.at_ms < at_ms, lead.c.position < position),
+        ]
     for place, (other, its_value) in enumerate(set(query.facets) - {(facet, value)}):
         also = facets.alias(f"also_{place}")
         wanted.append(

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.count_readings import CountReadings
-from seawall.app.record_reading import Reading, within
+from seawall.app.record_reading import Reading, find_within
 from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import choose_log
 from seawall.cli.output import print_line
@@ -61,7 +61,7 @@ async def _follow(
     reading = Reading("follow", log, query)
     recorded = await readings.record(Reading("list", log, query))
     at = recorded.size
-    earlier = await installation.store.find(log, within(query, at))
+    earlier = await find_within(installation.store, log, query, at)
     _show(((index, decode(raw)) for index, raw in earlier), json=json)
     try:
         while not stopping.is_set():

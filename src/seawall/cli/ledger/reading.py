@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seawall.app.ledger_query import read_query
-from seawall.app.record_reading import Reading, within
+from seawall.app.record_reading import Reading, find_within
 from seawall.cli.ledger.following import follow_log, row_of
 from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import (
@@ -135,7 +135,7 @@ async def _find(
     log = await choose_log(installation, tenant, system=system)
     readings = await readings_of(installation, log, tenant)
     recorded = await readings.record(Reading("list", log, query))
-    found = await installation.store.find(log, within(query, recorded.size))
+    found = await find_within(installation.store, log, query, recorded.size)
     return [(index, decode(raw)) for index, raw in found]
 
 
