@@ -284,7 +284,8 @@ class MemoryStore:
         """Return the entries that a query finds among those indexed, in the order of the log."""
         held = self._ledger.logs[log]
         end = held.edge.size if query.before is None else query.before
-        if not query.facets and query.since_ms is query.until_ms is query.earlier is None:
+        in_time = (query.since_ms, query.until_ms, query.earlier) != (None, None, None)
+        if not query.facets and not in_time:
             found = list(range(held.minimum, min(end, held.edge.size)))
         else:
             wanted = {("any", ""), *query.facets}

@@ -151,7 +151,7 @@ async def test_pages_lose_no_entry_that_came_out_of_the_order_of_time(room: Room
     for second in (9, 7, 7, 8, 6, 7):
         at = f"2026-03-01T00:00:{second:02d}.000Z"
         await room.ledger.append(LOG, {"at": at, "action": "x.y", "actor": actor})
-    query, pages = Query((("actor", "client/late"),), last=2), []
+    query, pages = Query((("actor", "client/late"),), last=2), list[list[int]]()
     while not pages or pages[-1]:
         found = (await room.readings.record(AUDITOR, Reading("list", LOG, query))).entries
         pages.append([index for index, _ in found])

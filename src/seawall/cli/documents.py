@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from seawall.app.ports import Query
+from seawall.app.record_reading import Reading, find_within
 from seawall.cli.install import OPERATOR
+from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import (
     DataDir,
     Json,
@@ -23,6 +26,7 @@ from seawall.cli.options import (
 from seawall.cli.output import print_json, print_table
 from seawall.cli.running import fetch_token, send_documents, server_url
 from seawall.core.errors import Conflict, Invalid, Missing
+from seawall.core.ledger.encoding import decode
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.register import KINDS, Register
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from seawall.compose import Installation
 
 _MAX_BYTES = 1 << 20
+_MOST_VERSIONS = 100_000
 
 
 def apply(
@@ -159,7 +164,10 @@ async def _history(
 ) -> list[dict[str, Any]]:
     """Read a document's history out of the ledger, where each change is an entry."""
     chosen = await choose_tenant(installation, tenant)
-    head = await installation.store.head(chosen)
+    query = Query((("action", "document.apply"),), last=_MOST_VERSIONS)
+    readings = await readings_of(installation, chosen)
+    recorded = await readings.record(Reading("list", chosen, query))
+    found = await find_within(installation.store, chosen, query, recorded.size)
     return [
         {
             "document": entry["document"],
@@ -168,9 +176,8 @@ async def _history(
             "digest": entry["digest"],
             "entry": index,
         }
-        for index, entry in await installation.read_ledger.entries(chosen, 0, head.size)
-        if entry["action"] == "document.apply"
-        and entry["document"].rpartition("@")[0] == f"{kind}/{name}"
+        for index, entry in ((index, decode(raw)) for index, raw in sorted(found))
+        if entry["document"].rpartition("@")[0] == f"{kind}/{name}"
     ]
 
 

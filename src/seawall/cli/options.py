@@ -63,7 +63,8 @@ Last = Annotated[
     typer.Option("--last", help="How many, the newest; 20 unless said, at most 1,000."),
 ]
 Before = Annotated[
-    str | None, typer.Option("--before", help="Of entries below this index: pages through more.")
+    str | None,
+    typer.Option("--before", help="Of entries before this one, by index: pages through more."),
 ]
 System = Annotated[bool, typer.Option("--system", help="The system's log.")]
 

@@ -66,7 +66,8 @@ def finding(log: str, query: Query, first: tuple[str, str] | None) -> Select[Any
     wanted: list[ColumnElement[bool]] = [entries.c.log == log]
     if query.before is not None:
         wanted.append(entries.c.position < query.before)
-    if first is None and query.since_ms is query.until_ms is query.earlier is None:
+    in_time = (query.since_ms, query.until_ms, query.earlier) != (None, None, None)
+    if first is None and not in_time:
         statement = select(entries.c.position, entries.c.entry).where(*wanted)
         return statement.order_by(entries.c.position.desc()).limit(query.last)
     lead = facets.alias("lead")
