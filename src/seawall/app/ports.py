@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from datetime import date, datetime
 
+    from seawall.core.ledger.witness import Latest
     from seawall.core.phi.clinical import ClinicalTerm
     from seawall.core.phi.known import KnownIdentifiers
     from seawall.core.phi.spans import Span
@@ -187,7 +188,7 @@ class Published:
     is_witnessed: bool
     """Whether as many witnesses cosigned it as the policy asks for."""
     stamp: bytes | None = field(default=None, repr=False)
-    """An RFC 3161 time-stamp token (DER) over the checkpoint's signed text, if there is one."""
+    """An RFC 3161 TimeStampResp (DER, as the authority sent it) over the checkpoint's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +408,54 @@ class Notifier(Protocol):
 
     def alarm(self, code: str, tenant: str, entry: int | None) -> None:
         """Raise an alarm by a code, whose log, and an entry's index; never fails."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What one place answered to a post: an HTTP status, the body's type, the whole body."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Post(Protocol):
+    """Posts to one place of the world; follows no redirect, reads no proxy environment."""
+
+    async def __call__(self, body: bytes) -> Posted:
+        """Post a body; `Unavailable` unless a whole answer comes in time and is not too large."""
+        ...
+
+
+class TimeStamps(Protocol):
+    """An RFC 3161 authority that says when something existed."""
+
+    async def stamp(self, signed: bytes) -> bytes:
+        """Return a TimeStampResp (DER) over these bytes that was verified.
+
+        `Unavailable` if none comes, `Tampered` if it is not what was asked for or not trusted.
+        """
+        ...
+
+
+class WitnessBook(Protocol):
+    """What a witness remembers: whose logs it trusts, and the latest checkpoint of each."""
+
+    async def trusted(self, origin: str) -> list[str]:
+        """Return the verifier keys that are trusted for a log; none if it is unknown."""
+        ...
+
+    async def latest(self, origin: str) -> Latest | None:
+        """Return the latest checkpoint of a log that was cosigned, or None."""
+        ...
+
+    async def latest_by_hash(self, origin_hash: str) -> Latest | None:
+        """Return it by the SHA-256 of the origin, in hex."""
+        ...
+
+    async def replace(self, before: Latest | None, after: Latest) -> bool:
+        """Keep `after` durably if `before` is still the latest, both as one; say whether it was."""
         ...
 
 

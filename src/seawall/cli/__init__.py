@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from seawall.cli import demo, documents, install, ledger, patient, token
+from seawall.cli import demo, documents, install, ledger, patient, token, witness
 from seawall.cli.output import print_error
 from seawall.core.errors import Error
 
@@ -27,6 +27,7 @@ app.command()(documents.history)
 app.command()(token.token)
 app.add_typer(ledger.commands, name="ledger")
 app.add_typer(patient.commands, name="patient")
+app.add_typer(witness.commands, name="witness")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ functions of `edges`.
 
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
 from seawall.compose.installation import DATABASE, LOCK, RING, Installation
+from seawall.compose.witness import create_witness, serve_witness, witness_book
 from seawall.compose.writer import Writer, check_tenant
 
 __all__ = [
@@ -18,8 +19,11 @@ __all__ = [
     "Writer",
     "check_tenant",
     "client_assertion",
+    "create_witness",
     "is_free",
     "log_to",
     "new_client_key",
     "run_server",
+    "serve_witness",
+    "witness_book",
 ]

@@ -42,7 +42,8 @@ TOLERANCE_SECONDS: Final = 300
 _LABEL: Final = b"subtree/v1\n\0"
 _TIME_BYTES: Final = 8
 _SIGNATURE_BYTES: Final = {COSIGNATURE_ED25519: 64, COSIGNATURE_ML_DSA_44: 2_420}
-_NAME_BYTES: Final = 255
+NAME_BYTES: Final = 255
+"""The longest name of a log or of a cosigner that the ML-DSA-44 message can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Cosignature:
 
 def make_cosigner(name: str, algorithm: int, public_key: bytes) -> VerifierKey:
     """Return a cosigner's key; its id is SHA-256(name || LF || 0x04 or 0x06 || key)[:4]."""
-    if algorithm not in _SIGNATURE_BYTES or not 0 < len(name.encode()) <= _NAME_BYTES:
+    if algorithm not in _SIGNATURE_BYTES or not 0 < len(name.encode()) <= NAME_BYTES:
         raise RuntimeError("a cosigner has a type of tlog-cosignature and a name of 1 to 255 bytes")
     return make_key(name, algorithm, public_key)
 
@@ -67,7 +68,7 @@ def parse_cosigner(vkey: str) -> VerifierKey:
     A log's key (0x01) is none: the same signature must not count as both.
     """
     key = read_key(vkey)
-    if key is None or key.algorithm not in _SIGNATURE_BYTES or len(key.name.encode()) > _NAME_BYTES:
+    if key is None or key.algorithm not in _SIGNATURE_BYTES or len(key.name.encode()) > NAME_BYTES:
         raise Invalid(
             "witness-key-malformed",
             "the witness's verifier key is not of the form name+id+key with a cosigner's key",
@@ -106,7 +107,7 @@ def cosigned_message(name: str, checkpoint: Checkpoint, at: int) -> bytes:
 def _vector(text: str) -> bytes:
     """Return `opaque <1..2^8-1>`."""
     raw = text.encode()
-    if not 0 < len(raw) <= _NAME_BYTES:
+    if not 0 < len(raw) <= NAME_BYTES:
         _refuse("the name of a log or of a witness is not 1 to 255 bytes long")
     return bytes([len(raw)]) + raw
 

@@ -1,0 +1,293 @@
+"""Publishing: a checkpoint that has grown is shown to witnesses and stamped, then kept.
+
+The client of C2SP tlog-witness. What witnesses say is verified before it is kept, and a
+checkpoint counts as witnessed only when the policy is met. A witness that remembers
+more of a log than the log, or other things, is evidence that it was rolled back or
+forked: that is an alarm, and an entry of the system's log. Nothing here stops an
+exchange: who cannot be reached now is asked again in the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from seawall.app.entries import entry
+from seawall.app.ports import SYSTEM_LOG, KeepPublished, Published
+from seawall.core.errors import Error, Tampered, Unavailable
+from seawall.core.ledger.checkpoint import read_size
+from seawall.core.ledger.cosignature import cosignatures, is_witnessed, merge
+from seawall.core.ledger.note import Note, read_lines, read_note
+from seawall.core.ledger.proofs import consistency_proof
+from seawall.core.ledger.tree import TILE_BYTES
+from seawall.core.ledger.witness import SIZE_TYPE, write_submission
+from seawall.core.policy.principal import Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seawall.app.ports import Clock, Head, Ledger, Notifier, Post, Posted, Store, TimeStamps
+    from seawall.core.ledger.note import SignatureLine, VerifierKey
+
+_OK: Final = 200
+_CONFLICT: Final = 409
+_UNPROCESSABLE: Final = 422
+_REFUSING: Final = (403, 404)
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideWitness:
+    """A witness as we know it: the key that must cosign, and where it takes checkpoints."""
+
+    key: VerifierKey
+    post: Post
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of a log between rounds; a new process asks again."""
+
+    published: Published | None = None
+    cosigned: dict[VerifierKey, int] = field(default_factory=dict)
+    """The size that each witness last cosigned, as far as we know."""
+
+
+class _OncePerRow:
+    """Tells of a failure once, and again only after it has been well in between."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._told: set[tuple[str, str, str]] = set()
+
+    def alarm(self, code: str, head: Head, witness: OutsideWitness | None, *, well: bool) -> None:
+        """Raise an alarm about a log and a witness, unless it is well or was told."""
+        place = (code, head.log, witness.key.name if witness else "")
+        if well:
+            self._told.discard(place)
+        elif place not in self._told:
+            self._told.add(place)
+            self._notifier.alarm(code, head.log, None)
+
+
+class PublishCheckpoints:
+    """Publishes every log that has grown, once a round."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        notifier: Notifier,
+        witnesses: Sequence[OutsideWitness] = (),
+        required: int = 0,
+        stamps: TimeStamps | None = None,
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._notifier = notifier
+        self._witnesses = tuple(witnesses)
+        self._required = required
+        self._stamps = stamps
+        self._memories: dict[str, _Memory] = {}
+        self._once = _OncePerRow(notifier)
+        self._accused: set[tuple[str, VerifierKey]] = set()
+
+    async def all(self) -> None:
+        """Publish every log that has grown, or that lacks cosignatures or a stamp: one round.
+
+        What is wrong with one log stops no other; the first error is raised in the end.
+        """
+        errors: list[Error] = []
+        for head in await self._store.logs():
+            try:
+                if head.size:
+                    await self.publish(head)
+            except Error as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def publish(self, head: Head) -> Published:
+        """Show one log's checkpoint to the witnesses, have it stamped, and keep the outcome."""
+        memory = await self._memory(head)
+        note = read_note(head.checkpoint)
+        same = _same(memory.published, head, note)
+        if same is not None:
+            note = merge(read_note(same.note), note.lines)
+        if same is None or not self._is_enough(head, note):
+            lines = await asyncio.gather(*(self._ask(head, one, memory) for one in self._witnesses))
+            note = merge(note, (line for found in lines for line in found))
+        elif same.stamp is not None or self._stamps is None:
+            return same
+        made = Published(
+            log=head.log,
+            size=head.size,
+            at_ms=self._clock.now_ms(),
+            note=str(note),
+            is_witnessed=self._is_witnessed(head, note),
+            stamp=await self._stamp(head, note, same),
+        )
+        await self._ledger.remember([KeepPublished(made)])
+        memory.published = made
+        self._once.alarm("witnesses-missing", head, None, well=self._is_enough(head, note))
+        return made
+
+    async def _memory(self, head: Head) -> _Memory:
+        memory = self._memories.get(head.log)
+        if memory is None:
+            memory = _Memory(await latest_witnessed(self._store, head.log))
+            self._memories[head.log] = memory
+        return memory
+
+    def _is_enough(self, head: Head, note: Note) -> bool:
+        """Whether no further cosignature is wanted; by today's policy, whatever was kept."""
+        return not self._witnesses or self._is_witnessed(head, note)
+
+    def _is_witnessed(self, head: Head, note: Note) -> bool:
+        keys = [one.key for one in self._witnesses]
+        now = self._clock.now_ms() // 1000
+        return is_witnessed(str(note), head.vkey, keys, self._required, now=now)
+
+    async def _ask(
+        self, head: Head, witness: OutsideWitness, memory: _Memory
+    ) -> list[SignatureLine]:
+        """Return the lines of one witness; none if it gives none, for whatever reason."""
+        try:
+            answer = await self._submit(head, witness, memory.cosigned.get(witness.key, 0))
+            told = _told_size(answer)
+            if told is not None and told <= head.size:
+                # It remembers another size than we: once more, from that one.
+                answer = await self._submit(head, witness, told)
+            return await self._read(head, witness, answer, memory)
+        except Unavailable:
+            return []
+        except Tampered as error:
+            # Our own tiles: the witnesses are not to blame, and the others are still asked.
+            self._once.alarm(error.code, head, witness, well=False)
+            return []
+
+    async def _submit(self, head: Head, witness: OutsideWitness, old: int) -> Posted:
+        proof = await self._proof(head, old) if 0 < old <= head.size else []
+        return await witness.post(write_submission(old, proof, head.checkpoint).encode())
+
+    async def _read(
+        self, head: Head, witness: OutsideWitness, answer: Posted, memory: _Memory
+    ) -> list[SignatureLine]:
+        """Judge a witness's last answer; return its lines if they verify."""
+        told = _told_size(answer)
+        if told is not None:
+            # Another replica may have published more meanwhile: then it is no rollback.
+            if told > (await self._store.head(head.log)).size:
+                await self._accuse(head, witness, told)
+            return []
+        if answer.status == _UNPROCESSABLE:
+            await self._accuse(head, witness, None)
+            return []
+        well = answer.status not in _REFUSING
+        self._once.alarm("witness-refuses", head, witness, well=well)
+        if answer.status != _OK:
+            return []
+        lines = self._verified(head, witness, answer)
+        if lines:
+            memory.cosigned[witness.key] = head.size
+            self._accused.discard((head.log, witness.key))
+        return lines
+
+    def _verified(self, head: Head, witness: OutsideWitness, answer: Posted) -> list[SignatureLine]:
+        """Return the lines of the witness's known key; others are ignored, a bad one is alarming.
+
+        tlog-witness: the client must ignore cosignatures from unknown keys.
+        """
+        now = self._clock.now_ms() // 1000
+        try:
+            text = read_note(head.checkpoint).text
+            note = Note(text, read_lines(answer.body.decode("utf-8", "surrogateescape")))
+            good = [each.line for each in cosignatures(note, [witness.key], now=now)]
+        except Tampered:
+            good = []
+        self._once.alarm("witness-cosignature-bad", head, witness, well=bool(good))
+        return good
+
+    async def _accuse(self, head: Head, witness: OutsideWitness, told: int | None) -> None:
+        """Record and tell that a witness holds evidence against this log, once.
+
+        `told` is the larger size that it cosigned, or None where it is the proof that fails.
+        """
+        place = (head.log, witness.key)
+        if place in self._accused:
+            return
+        said = {} if told is None else {"cosigned": told}
+        alarm = entry(
+            "ledger.alarm",
+            Principal("system", "seawall", SYSTEM_LOG),
+            self._clock,
+            code="log-forked",
+            log=head.origin,
+            size=head.size,
+            witness=witness.key.name,
+            **said,
+        )
+        index: int | None = None
+        try:
+            index = (await self._ledger.append(SYSTEM_LOG, alarm)).index
+            self._accused.add(place)
+        finally:
+            # Whether or not it could be recorded, somebody must look.
+            self._notifier.alarm("log-forked", head.log, index)
+
+    async def _proof(self, head: Head, old: int) -> list[bytes]:
+        """Return the consistency proof from an older size; `Unavailable` if pruning took a tile."""
+        places: set[tuple[int, int]] = set()
+
+        def note(level: int, index: int) -> bytes:
+            """Note that a tile is needed, and give a blank one."""
+            places.add((level, index))
+            return bytes(TILE_BYTES)
+
+        # Making a proof is pure: a first pass over blank tiles tells which to read.
+        consistency_proof(old, head.size, note)
+        tiles = {place: await self._store.tile(head.log, *place) for place in sorted(places)}
+        try:
+            return consistency_proof(old, head.size, lambda level, index: tiles[level, index])
+        except Tampered:
+            if old >= head.minimum:
+                raise
+            raise Unavailable(
+                "proof-pruned",
+                "the log was pruned beyond what a witness last cosigned",
+                "have the witness's operator begin a new record of this log",
+            ) from None
+
+    async def _stamp(self, head: Head, note: Note, same: Published | None) -> bytes | None:
+        """Return a time stamp of the checkpoint's text; None if there is none this time."""
+        if self._stamps is None or (same is not None and same.stamp is not None):
+            return same.stamp if same is not None else None
+        try:
+            stamp = await self._stamps.stamp(note.text.encode())
+        except Error:
+            stamp = None
+        self._once.alarm("time-stamp-missing", head, None, well=stamp is not None)
+        return stamp
+
+
+async def latest_witnessed(store: Store, log: str) -> Published | None:
+    """Return a log's newest checkpoint that enough witnesses cosigned, or None."""
+    return await store.newest_witnessed(log, 0)
+
+
+def _same(before: Published | None, head: Head, note: Note) -> Published | None:
+    """Return what was published before if it is of this very checkpoint."""
+    if before is None or before.size != head.size or read_note(before.note).text != note.text:
+        return None
+    return before
+
+
+def _told_size(answer: Posted) -> int | None:
+    """Return the size that a 409 names: tlog-witness, "add-checkpoint"."""
+    if answer.status != _CONFLICT or answer.content_type != SIZE_TYPE:
+        return None
+    text = answer.body.decode("ascii", "replace")
+    return read_size(text.removesuffix("\n"))
