@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import postgres
 from clinic import (
     PASSPHRASE,
     SANDBOX_KEY,
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 
     from seawall.adapters.models.openai import UpstreamClient
     from seawall.core.phi.detection import Detector
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """Run a PostgreSQL server of these tests' own; each test makes its databases in it."""
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

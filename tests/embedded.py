@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 from fakes import PUBLIC_KEY, RECEIPT_KEY, SIGNING_KEY
 from seawall.adapters.db.sequencer import Sequencer, Signer
 from seawall.adapters.db.sqlcipher import connect, prepare_schema
-from seawall.adapters.db.store import EmbeddedKeys, EmbeddedStore
+from seawall.adapters.db.store import SqlKeys, SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -33,8 +33,8 @@ class Embedded:
 
     path: Path
     ledger: Sequencer
-    store: EmbeddedStore
-    keys: EmbeddedKeys
+    store: SqlStore
+    keys: SqlKeys
 
 
 @asynccontextmanager
@@ -62,8 +62,8 @@ async def opened(
         signer = Signer(SIGNING_KEY.sign, PUBLIC_KEY, RECEIPT_KEY)
         ledger = Sequencer(connecting or connecting_to_file, signer, limit_seconds=limit_seconds)
         try:
-            store = EmbeddedStore(engine, PUBLIC_KEY)
-            yield Embedded(path, ledger, store, EmbeddedKeys(engine, ledger))
+            store = SqlStore(engine, PUBLIC_KEY)
+            yield Embedded(path, ledger, store, SqlKeys(engine, ledger))
         finally:
             await asyncio.to_thread(ledger.close)
     finally:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from embedded import ORIGIN, opened
+import embedded
+import postgres
+from embedded import ORIGIN
 from fakes import (
     RECEIPT_KEY,
     FakeClock,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from postgres import Server
     from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
 
 
@@ -49,29 +52,45 @@ class Ring:
 
 
 @asynccontextmanager
-async def memory_books(_folder: Path) -> AsyncIterator[Books]:
+async def memory_books(_request: pytest.FixtureRequest) -> AsyncIterator[Books]:
     """Yield the fakes."""
     ledger = MemoryLedger()
     yield Books(ledger, MemoryStore(ledger))
 
 
 @asynccontextmanager
-async def embedded_books(folder: Path) -> AsyncIterator[Books]:
+async def embedded_books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
     """Yield the SQLCipher database."""
-    async with opened(folder) as database:
+    async with embedded.opened(request.getfixturevalue("tmp_path")) as database:
         yield Books(database.ledger, database.store)
 
 
 @asynccontextmanager
-async def memory_wrapped_keys(_folder: Path) -> AsyncIterator[WrappedKeys]:
+async def postgres_books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
+    """Yield a PostgreSQL database."""
+    server: Server = request.getfixturevalue("postgres_server")
+    async with postgres.opened(server, server.new_database()) as database:
+        yield Books(database.ledger, database.store)
+
+
+@asynccontextmanager
+async def memory_wrapped_keys(_request: pytest.FixtureRequest) -> AsyncIterator[WrappedKeys]:
     """Yield the fake."""
     yield MemoryKeys()
 
 
 @asynccontextmanager
-async def embedded_wrapped_keys(folder: Path) -> AsyncIterator[WrappedKeys]:
+async def embedded_wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator[WrappedKeys]:
     """Yield the SQLCipher database's."""
-    async with opened(folder) as database:
+    async with embedded.opened(request.getfixturevalue("tmp_path")) as database:
+        yield database.keys
+
+
+@asynccontextmanager
+async def postgres_wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator[WrappedKeys]:
+    """Yield a PostgreSQL database's."""
+    server: Server = request.getfixturevalue("postgres_server")
+    async with postgres.opened(server, server.new_database()) as database:
         yield database.keys
 
 
@@ -92,20 +111,18 @@ def file_ring(folder: Path, clock: FakeClock) -> KeyRing:
     )
 
 
-@pytest.fixture(params=[memory_books, embedded_books])
-async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Books]:
+@pytest.fixture(params=[memory_books, embedded_books, postgres_books])
+async def books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
     """Yield each pair of Ledger and Store, with the log `clinic` open."""
-    async with request.param(tmp_path) as made:
+    async with request.param(request) as made:
         await made.ledger.open_log("clinic", ORIGIN)
         yield made
 
 
-@pytest.fixture(params=[memory_wrapped_keys, embedded_wrapped_keys])
-async def wrapped_keys(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[WrappedKeys]:
+@pytest.fixture(params=[memory_wrapped_keys, embedded_wrapped_keys, postgres_wrapped_keys])
+async def wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator[WrappedKeys]:
     """Yield each WrappedKeys, empty."""
-    async with request.param(tmp_path) as made:
+    async with request.param(request) as made:
         yield made
 
 

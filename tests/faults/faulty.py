@@ -15,7 +15,7 @@ from seawall.core.ledger.checkpoint import Checkpoint, open_checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from seawall.adapters.db.store import EmbeddedStore
+    from seawall.adapters.db.store import SqlStore
 
 
 class Faults:
@@ -80,7 +80,7 @@ class FaultyConnection:
         self._real.close()
 
 
-async def whole(store: EmbeddedStore, log: str) -> list[bytes]:
+async def whole(store: SqlStore, log: str) -> list[bytes]:
     """Return a log's entries after recomputing its tree, tiles and checkpoint from them."""
     head = await store.head(log)
     entries = await store.entries(log, 0, head.size + 1)

@@ -17,7 +17,7 @@ from seawall.adapters.certificates import ServerCertificate, ensure_certificate
 from seawall.adapters.clock import SystemClock, SystemRandom
 from seawall.adapters.db.sequencer import Sequencer, Signer
 from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
-from seawall.adapters.db.store import EmbeddedStore
+from seawall.adapters.db.store import SqlStore
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
@@ -81,9 +81,9 @@ class Installation:
         return self.signing_key.public_key().public_bytes_raw()
 
     @cached_property
-    def store(self) -> EmbeddedStore:
+    def store(self) -> SqlStore:
         """What was committed."""
-        return EmbeddedStore(self.engine, self.public_key)
+        return SqlStore(self.engine, self.public_key)
 
     @cached_property
     def read_ledger(self) -> ReadLedger:

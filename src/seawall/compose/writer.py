@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from seawall.adapters.db.store import EmbeddedKeys
+from seawall.adapters.db.store import SqlKeys
 from seawall.adapters.gazetteers import load_detector
 from seawall.adapters.keys.file import FileKeyRing
 from seawall.adapters.logs import LogNotifier
@@ -67,7 +67,7 @@ class Writer:
         clock, random, store = installation.clock, installation.random, installation.store
         self.keys = FileKeyRing(
             ring=installation.ring,
-            keys=EmbeddedKeys(installation.engine, sequencer),
+            keys=SqlKeys(installation.engine, sequencer),
             receipt_key=installation.ring.key("receipts"),
             clock=clock,
             random=random,

@@ -21,7 +21,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
+REVISION: Final = "0002"
+"""The newest step of `migrations`, which ends in these tables."""
 
 metadata: Final = MetaData()
 

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy.exc import DBAPIError
 
-from seawall.adapters.db.schema import APPEND_ONLY, SCHEMA_VERSION, metadata
+from seawall.adapters.db.revisions import check_known, stamp, upgrade
+from seawall.adapters.db.schema import APPEND_ONLY, REVISION, metadata
 from seawall.core.errors import Conflict, Error, Tampered, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 _BUSY_MS: Final = 2_000
 _FULL: Final = "full"
@@ -47,20 +48,37 @@ def connect(path: Path, key: bytes, *, max_pages: int | None = None) -> Any:
 
 
 def prepare_schema(engine: Engine) -> None:
-    """Make the tables in an empty database; refuse one of another version."""
+    """Make the tables in an empty database, or take the steps that an older one lacks.
+
+    `Conflict` if the database is of a newer program. A process that is ended meanwhile
+    leaves the database as it was.
+    """
     with foreign_errors(), engine.begin() as connection:
-        version = connection.exec_driver_sql("pragma user_version").scalar_one()
-        if version == 0:
+        if _revision(connection) == REVISION:
+            return
+        # The library begins no transaction of its own. Another process may have been faster.
+        connection.exec_driver_sql("begin immediate")
+        revision = _revision(connection)
+        check_known(revision)
+        if revision is None:
             metadata.create_all(connection)
             for statement in APPEND_ONLY:
                 connection.exec_driver_sql(statement)
-            connection.exec_driver_sql(f"pragma user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise Conflict(
-                "schema-version",
-                f"the database has schema version {version}, this program needs {SCHEMA_VERSION}",
-                "use the program version that wrote the data folder",
-            )
+            stamp(connection, REVISION)
+        elif revision != REVISION:
+            # The first release noted its version where SQLite does, and no step.
+            stamp(connection, revision)
+            upgrade(connection)
+        connection.exec_driver_sql(f"pragma user_version = {int(REVISION)}")
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return which step a database is at; None for an empty one.
+
+    SQLite's own number is the step's: a program from before the steps knows that one alone.
+    """
+    version = int(connection.exec_driver_sql("pragma user_version").scalar_one())
+    return f"{version:04}" if version else None
 
 
 class FolderLock:

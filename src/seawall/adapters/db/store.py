@@ -1,12 +1,18 @@
-"""Reading the embedded database, away from the event loop."""
+"""Reading either database, away from the event loop.
+
+The statements are the same but for one; what differs is how each library fails.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
+import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import bindparam, exists, select, text
+from sqlalchemy.exc import DBAPIError
 
 from seawall.adapters.db import finding
 from seawall.adapters.db.heads import stored_range
@@ -20,7 +26,8 @@ from seawall.adapters.db.schema import (
     sealed,
     tiles,
 )
-from seawall.adapters.db.sqlcipher import foreign_errors
+from seawall.adapters.db.sqlcipher import translate
+from seawall.adapters.db.sqlstates import translate_state
 from seawall.app.ports import SYSTEM_LOG, Head, WrappedKey
 from seawall.core.errors import Missing
 from seawall.core.ledger.checkpoint import format_vkey
@@ -30,11 +37,10 @@ from seawall.core.registers.spec import Document, Spec, read_spec
 from seawall.core.seal.envelope import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Engine, Executable, Row
 
-    from seawall.adapters.db.sequencer import Sequencer
     from seawall.app.ports import Archived, Published, Query
 
 # Built once: building a statement costs more than running it.
@@ -61,10 +67,15 @@ _DOCUMENTS: Final = (
 )
 _TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
 # A list of any length as one parameter: an `in` of many would be written anew each time.
-_PATIENTS: Final = text(
-    "select term, patient from patients where tenant = :tenant "
-    "and term in (select value from json_each(:terms))"
-)
+_PATIENTS: Final = {
+    "sqlite": text(
+        "select term, patient from patients where tenant = :tenant "
+        "and term in (select value from json_each(:terms))"
+    ),
+    "postgresql": text(
+        "select term, patient from patients where tenant = :tenant and term = any(:terms)"
+    ),
+}
 _OPEN_EXCHANGES: Final = select(open_exchanges.c.item).where(
     open_exchanges.c.tenant == bindparam("tenant")
 )
@@ -93,8 +104,16 @@ _KEY: Final = select(data_keys).where(
 )
 
 
-class EmbeddedStore:
-    """The Store port over SQLCipher."""
+class Keeping(Protocol):
+    """What makes a wrapped key durable: the writer of either database."""
+
+    async def keep(self, key: WrappedKey) -> None:
+        """Keep a wrapped data key, unless its subject and kind have one of this version."""
+        ...
+
+
+class SqlStore:
+    """The Store port over either database's pool of reading connections."""
 
     def __init__(self, engine: Engine, public_key: bytes) -> None:
         self._engine = engine
@@ -198,9 +217,9 @@ class EmbeddedStore:
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""
         found: dict[str, set[str]] = {}
-        for row in await _rows(
-            self._engine, _PATIENTS, tenant=tenant, terms=orjson.dumps(list(terms)).decode()
-        ):
+        name = self._engine.dialect.name
+        given = list(terms) if name == "postgresql" else orjson.dumps(list(terms)).decode()
+        for row in await _rows(self._engine, _PATIENTS[name], tenant=tenant, terms=given):
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
@@ -234,12 +253,12 @@ class EmbeddedStore:
         )
 
 
-class EmbeddedKeys:
-    """The WrappedKeys port: reads from the database, writes through the sequencer."""
+class SqlKeys:
+    """The WrappedKeys port: reads from the database, writes through its one writer."""
 
-    def __init__(self, engine: Engine, sequencer: Sequencer) -> None:
+    def __init__(self, engine: Engine, writer: Keeping) -> None:
         self._engine = engine
-        self._sequencer = sequencer
+        self._writer = writer
 
     async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
         """Return the newest data key of a subject and kind."""
@@ -253,7 +272,7 @@ class EmbeddedKeys:
 
     async def keep(self, key: WrappedKey) -> WrappedKey:
         """Keep a new data key durably; return the one that is current afterwards."""
-        await self._sequencer.keep(key)
+        await self._writer.keep(key)
         kept = await self.current(key.tenant, key.subject, key.kind)
         if kept is None:
             raise RuntimeError("a data key was kept and is not there")
@@ -265,10 +284,37 @@ def _key(rows: Sequence[Row[Any]]) -> WrappedKey | None:
 
 
 async def _rows(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
-    """Run a read on a thread with a connection of the pool."""
+    """Run a read on a thread with a connection of the pool.
 
-    def work() -> Sequence[Row[Any]]:
-        with foreign_errors(), engine.connect() as connection:
+    A connection that a server's restart broke is noticed by its first use, so that one
+    failure of that kind is no answer yet.
+    """
+
+    def once() -> Sequence[Row[Any]]:
+        with engine.connect() as connection:
             return connection.execute(query, values).all()
 
+    def work() -> Sequence[Row[Any]]:
+        with translated():
+            try:
+                return once()
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return once()
+
     return await asyncio.to_thread(work)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn exceptions of either library, and what is around them, into ours."""
+    try:
+        yield
+    except DBAPIError as error:
+        # Only PostgreSQL's errors have a state, which is None where the connection broke.
+        if hasattr(error.orig, "sqlstate"):
+            raise translate_state(getattr(error.orig, "sqlstate", None)) from None
+        raise translate(error.orig) from None
+    except sqlcipher.Error as error:
+        raise translate(error) from None

@@ -1,0 +1,180 @@
+"""Facts beside entries, pruning under rules, leases; and what makes a database keep its entries.
+
+PostgreSQL's triggers hold for every role, the owner included, replication too.
+They name their tables with the schema, because a temporary table of the same
+name would otherwise be asked instead.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: Final = "0002"
+down_revision: Final = "0001"
+
+_NEW: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
+_KEPT: Final = "old.position >= (select minimum from heads where log = old.log)"
+_UNSAFE: Final = (
+    "new.minimum < old.minimum or new.minimum % 256 or new.minimum > old.size "
+    "or new.minimum / 256 - old.minimum / 256 > (select count(*) from (select bundle "
+    "from archived where log = new.log and bundle >= old.minimum / 256 "
+    "and bundle < new.minimum / 256 group by bundle having count(*) >= 2))"
+)
+_SQLITE: Final = (
+    "drop trigger if exists entries_refuse_update",
+    "drop trigger if exists entries_refuse_delete",
+    "drop trigger if exists entries_refuse_replace",
+    *(
+        f"create trigger {name} before {moment} begin select raise(abort, '{reason}'); end"
+        for name, moment, reason in (
+            ("entries_refuse_update", "update on entries", "entries are append-only"),
+            (
+                "entries_refuse_delete",
+                f"delete on entries when {_KEPT}",
+                "entries are append-only",
+            ),
+            (
+                "entries_refuse_replace",
+                f"insert on entries when {_NEW}",
+                "entries are append-only",
+            ),
+            ("heads_refuse_delete", "delete on heads", "a log is not deleted"),
+            (
+                "heads_refuse_shrinking",
+                "update of size on heads when new.size < old.size",
+                "a log does not shrink",
+            ),
+            (
+                "heads_refuse_pruning",
+                f"update of minimum on heads when {_UNSAFE}",
+                "a log is pruned only where two archives hold it",
+            ),
+        )
+    ),
+)
+_POSTGRESQL: Final = (
+    """
+    create function public.seawall_refuse() returns trigger language plpgsql as $$
+    begin
+      raise exception using errcode = 'check_violation', message = tg_argv[0];
+    end $$
+    """,
+    """
+    create function public.seawall_keep_entries() returns trigger language plpgsql as $$
+    begin
+      if exists (select 1 from gone left join public.heads as head on head.log = gone.log
+                 where head.log is null or gone.position >= head.minimum) then
+        raise exception using errcode = 'check_violation', message = 'entries are append-only';
+      end if;
+      return null;
+    end $$
+    """,
+    """
+    create function public.seawall_keep_heads() returns trigger language plpgsql as $$
+    declare
+      refusal text := case
+        when new.log <> old.log or new.origin <> old.origin then 'a log keeps its name'
+        when new.size < old.size then 'a log does not shrink'
+      end;
+    begin
+      if new.minimum <> old.minimum and (
+        new.minimum < old.minimum or mod(new.minimum, 256) <> 0 or new.minimum > old.size
+        or new.minimum / 256 - old.minimum / 256 > (
+          select count(*) from (
+            select bundle from public.archived
+            where log = new.log and bundle >= old.minimum / 256 and bundle < new.minimum / 256
+            group by bundle having count(*) >= 2) as held)
+      ) then
+        refusal := 'a log is pruned only where two archives hold it';
+      end if;
+      if refusal is not null then
+        raise exception using errcode = 'check_violation', message = refusal;
+      end if;
+      return new;
+    end $$
+    """,
+    (
+        "create trigger entries_refuse_change before update or truncate on public.entries "
+        "for each statement execute function public.seawall_refuse('entries are append-only')"
+    ),
+    (
+        "create trigger entries_refuse_delete after delete on public.entries "
+        "referencing old table as gone "
+        "for each statement execute function public.seawall_keep_entries()"
+    ),
+    (
+        "create trigger heads_refuse_delete before delete or truncate on public.heads "
+        "for each statement execute function public.seawall_refuse('a log is not deleted')"
+    ),
+    (
+        "create trigger heads_refuse_change before update on public.heads "
+        "for each row execute function public.seawall_keep_heads()"
+    ),
+    "alter table public.entries enable always trigger entries_refuse_change",
+    "alter table public.entries enable always trigger entries_refuse_delete",
+    "alter table public.heads enable always trigger heads_refuse_delete",
+    "alter table public.heads enable always trigger heads_refuse_change",
+)
+
+
+def upgrade() -> None:
+    """Add the tables and columns, and replace what keeps entries."""
+    op.add_column("heads", sa.Column("minimum", sa.BigInteger, nullable=False, server_default="0"))
+    op.add_column(
+        "open_exchanges", sa.Column("replica", sa.Text, nullable=False, server_default="")
+    )
+    _create_index()
+    _create_outside()
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    for statement in _SQLITE if is_sqlite else _POSTGRESQL:
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _create_index() -> None:
+    op.create_table(
+        "facets",
+        sa.Column("log", sa.Text, nullable=False),
+        sa.Column("facet", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("log", "facet", "value", "at_ms", "position"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "indexed",
+        sa.Column("log", sa.Text, primary_key=True),
+        sa.Column("upto", sa.BigInteger, nullable=False),
+    )
+
+
+def _create_outside() -> None:
+    op.create_table(
+        "published",
+        sa.Column("log", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("is_witnessed", sa.Boolean, nullable=False),
+        sa.Column("stamp", sa.LargeBinary),
+        sa.PrimaryKeyConstraint("log", "size"),
+    )
+    op.create_table(
+        "archived",
+        sa.Column("log", sa.Text, nullable=False),
+        sa.Column("bundle", sa.BigInteger, nullable=False),
+        sa.Column("archive", sa.Text, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("log", "bundle", "archive"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "leases",
+        sa.Column("replica", sa.Text, primary_key=True),
+        sa.Column("until_ms", sa.BigInteger, nullable=False),
+    )

@@ -1,0 +1,164 @@
+"""Connecting to PostgreSQL: encrypted to a verified server, durable, and bounded in time.
+
+This module is the one place where the library's exceptions become ours. What a
+server says is matched by its SQLSTATE and never passed on.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from seawall.adapters.db.sqlstates import translate_state
+from seawall.core.errors import Invalid, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_ALLOWED: Final = frozenset(
+    {"host", "port", "user", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey"}
+)
+_OLDEST: Final = 150_000
+_CONNECT_SECONDS: Final = 2
+"""The shortest time that the library knows."""
+_READ_SECONDS: Final = 30.0
+_SESSION: Final = """
+select set_config('search_path', 'public, pg_temp', false),
+  set_config('statement_timeout', %s, false),
+  set_config('lock_timeout', %s, false),
+  set_config('idle_in_transaction_session_timeout', %s, false),
+  current_setting('server_version_num')::int,
+  current_setting('synchronous_commit'), current_setting('fsync'),
+  current_setting('full_page_writes')
+"""
+_RIGHTS: Final = """
+select bool_or(has_table_privilege(relation.oid, 'update, delete, truncate, trigger')
+  or pg_has_role(relation.relowner, 'member'))
+from pg_class as relation join pg_namespace as space on space.oid = relation.relnamespace
+where space.nspname = 'public' and relation.relname = 'entries'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a PostgreSQL database is, and as whom: what a URL without a password says."""
+
+    parameters: Mapping[str, str]
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, url: str, password: str | None = None) -> Address:
+        """Read a URL; `Invalid` unless TLS verifies every host that is not this machine.
+
+        `sslmode` is verify-full for such hosts, and cannot be weakened (45 CFR 164.312(e)(1)).
+        """
+        try:
+            found = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        except psycopg.Error:
+            raise _wrong("use postgresql://USER@HOST/NAME") from None
+        if not found.keys() <= _ALLOWED or not {"user", "dbname", "host"} <= found.keys():
+            raise _wrong(
+                "use postgresql://USER@HOST/NAME, and no parameters but host, sslmode, "
+                "sslrootcert, sslcert and sslkey"
+            )
+        if not all(map(_is_here, found["host"].split(","))):
+            if found.setdefault("sslmode", "verify-full") != "verify-full":
+                raise _wrong("leave sslmode out: a server elsewhere is verified in full")
+            found.setdefault("sslrootcert", "system")
+        return cls(found, password)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the library is given, the password included."""
+        return {**self.parameters, **({"password": self.password} if self.password else {})}
+
+    def as_role(self, role: str, password: str | None) -> Address:
+        """Return the same database for another role."""
+        return Address({**self.parameters, "user": role}, password)
+
+
+def connect(address: Address, *, limit_seconds: float | None = None) -> Any:
+    """Open a connection whose statements, locks and silences end in time.
+
+    With a limit it is one that writes: `Refused` if the server would not make commits
+    durable. Without, it reads.
+    """
+    seconds = limit_seconds or _READ_SECONDS
+    milliseconds = str(max(1, round(seconds * 1000)))
+    with foreign_errors():
+        connection = psycopg.connect(
+            make_conninfo(**address.given),
+            autocommit=True,
+            application_name="seawall",
+            connect_timeout=_CONNECT_SECONDS,
+            gssencmode="disable",
+            target_session_attrs="read-write" if limit_seconds else "any",
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=milliseconds,
+        )
+        row = connection.execute(_SESSION, (milliseconds,) * 3).fetchone()
+    try:
+        _check_server(row or (), is_writing=limit_seconds is not None)
+    except Refused:
+        connection.close()
+        raise
+    return connection
+
+
+def check_rights(connection: Any) -> None:
+    """Raise `Refused` if this connection's role could change entries, or undo what forbids it."""
+    with foreign_errors():
+        row = connection.execute(_RIGHTS).fetchone()
+    if row is None or row[0] is not False:
+        raise Refused(
+            "database-rights",
+            "the server's role may do more in the database than append, or the tables are missing",
+            "let the owner run `seawall database prepare`, and serve as another role",
+        )
+
+
+@contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Turn the library's exceptions into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate_state(error.sqlstate) from None
+
+
+def _check_server(row: tuple[Any, ...], *, is_writing: bool) -> None:
+    version, commits, *flushes = row[4:]
+    if version < _OLDEST:
+        raise Refused(
+            "database-version",
+            "the database server is older than PostgreSQL 15",
+            "use PostgreSQL 15 or newer",
+        )
+    # `local` and `remote_write` lose what was acknowledged when a standby takes over.
+    is_durable = commits in {"on", "remote_apply"} and flushes == ["on", "on"]
+    if is_writing and not is_durable:
+        raise Refused(
+            "database-not-durable",
+            "the database server does not make every commit durable",
+            "set synchronous_commit, fsync and full_page_writes to on, for this role too",
+        )
+
+
+def _is_here(host: str) -> bool:
+    if host.startswith("/") or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _wrong(help_text: str) -> Invalid:
+    return Invalid("wrong-setting", "the setting database is not usable", help_text)

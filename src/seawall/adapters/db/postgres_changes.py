@@ -1,0 +1,284 @@
+"""What a batch of jobs changes in PostgreSQL, one statement per kind and not per job.
+
+Who conflicts is decided here, in the order of the jobs, from what the database
+holds; a job that conflicts leaves nothing. Statements come in a fixed order
+and rows sorted, so that two replicas never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from seawall.app.ports import (
+    CloseExchange,
+    KeepArchived,
+    KeepDocument,
+    KeepFacets,
+    KeepLease,
+    KeepPatient,
+    KeepPublished,
+    KeepSealed,
+    OpenExchange,
+    SpendAssertion,
+    Write,
+)
+from seawall.core.errors import Conflict
+from seawall.core.registers.spec import canonical_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from seawall.app.ports import Fact, WrappedKey
+
+Key = tuple[str, ...]
+"""What can exist once: its kind, then its columns as text."""
+
+_TAKEN: Final = {
+    "assertion": "select 'assertion', digest from assertions where digest = any(%b::text[])",
+    "exchange": "select 'exchange', tenant, item from open_exchanges "
+    "join unnest(%b::text[], %b::text[]) as wanted (tenant, item) using (tenant, item)",
+    "document": "select 'document', tenant, kind, name, version::text from documents "
+    "join unnest(%b::text[], %b::text[], %b::text[], %b::int[]) "
+    "as wanted (tenant, kind, name, version) using (tenant, kind, name, version)",
+}
+
+
+class NotAWriteError(RuntimeError):
+    """A job asked for what is no write: a mistake of the program, told to that job alone."""
+
+
+class Statement(NamedTuple):
+    """SQL with its parameters, and how many rows it must touch where that is certain."""
+
+    query: str
+    parameters: tuple[Any, ...]
+    rows: int | None = None
+
+
+def taken_queries(writes: Iterable[Write]) -> Iterator[Statement]:
+    """Yield what asks the database which keys of these writes exist."""
+    wanted: dict[str, list[Key]] = {}
+    for write in writes:
+        key = _key(write)
+        if key is not None:
+            wanted.setdefault(key[0], []).append(key)
+    for kind, keys in wanted.items():
+        columns: list[Any] = [list(column) for column in zip(*keys, strict=True)][1:]
+        if kind == "document":
+            columns[-1] = [int(version) for version in columns[-1]]
+        yield Statement(_TAKEN[kind], tuple(columns))
+
+
+def _key(write: Write) -> Key | None:
+    """Return what a write would make that can exist once, or would end."""
+    if isinstance(write, SpendAssertion):
+        return "assertion", write.digest
+    if isinstance(write, OpenExchange | CloseExchange):
+        return "exchange", write.tenant, write.item
+    if isinstance(write, KeepDocument):
+        made = write.document
+        return "document", write.tenant, made.kind, made.name, str(made.version)
+    return None
+
+
+@dataclass(slots=True)
+class Changes:
+    """The writes and facts of one batch that will be made, by kind."""
+
+    taken: set[Key] = field(default_factory=set)
+    """What exists: at first in the database, then after each job that was taken too."""
+    closed: set[tuple[str, str]] = field(default_factory=set)
+    opened: dict[tuple[str, str], str] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
+    made: list[tuple[str, str, str, int, bytes]] = field(default_factory=list)
+    patients: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    sealed: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    keys: list[WrappedKey] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+
+    def take(self, writes: Sequence[Write]) -> None:
+        """Take one job's writes, all or none; `Conflict` if one contradicts what is there."""
+        begun: set[Key] = set()
+        ended: set[Key] = set()
+        for write in writes:
+            if not isinstance(write, Write):
+                raise NotAWriteError(type(write).__name__)
+            key = _key(write)
+            if key is None:
+                continue
+            if isinstance(write, CloseExchange):
+                begun.discard(key)
+                ended.add(key)
+            elif key in begun or (key in self.taken and key not in ended):
+                raise _conflict(write)
+            else:
+                begun.add(key)
+        self.taken -= ended
+        self.taken |= begun
+        for write in writes:
+            self._take(write)
+
+    def _take(self, write: Write) -> None:
+        match write:
+            case KeepSealed(sealed):
+                context = sealed.context
+                self.sealed[context.tenant, context.kind, context.item] = bytes(sealed)
+            case KeepDocument(tenant, made):
+                spec = canonical_spec(made.spec)
+                self.made.append((tenant, made.kind, made.name, made.version, spec))
+            case KeepPatient(tenant, patient, terms):
+                self.patients[tenant, patient] = terms
+            case SpendAssertion(digest, until_ms):
+                self.spent[digest] = until_ms
+            case OpenExchange(tenant, item, replica):
+                self.opened[tenant, item] = replica
+            case CloseExchange(tenant, item):
+                if self.opened.pop((tenant, item), None) is None:
+                    self.closed.add((tenant, item))
+
+    def statements(self) -> Iterator[Statement]:
+        """Yield what makes the changes, in the order that every replica keeps to."""
+        yield from self._statements_of_exchanges()
+        if self.spent:
+            spent = sorted(self.spent.items())
+            yield insert("assertions", ("text", "bigint"), spent, each=True)
+        if self.made:
+            types = ("text", "text", "text", "int", "bytea")
+            yield insert("documents", types, sorted(self.made), each=True)
+        yield from self._statements_of_patients()
+        if self.sealed:
+            types = ("text", "text", "text", "bytea")
+            sealed = [(*key, envelope) for key, envelope in sorted(self.sealed.items())]
+            then = "(tenant, kind, item) do update set envelope = excluded.envelope"
+            yield insert("sealed", types, sealed, then)
+        if self.keys:
+            yield _of_keys(self.keys)
+        for kind in (KeepFacets, KeepPublished, KeepArchived, KeepLease):
+            for fact in self.facts:
+                if isinstance(fact, kind):
+                    yield from _of_fact(fact)
+
+    def _statements_of_exchanges(self) -> Iterator[Statement]:
+        if self.closed:
+            yield Statement(
+                "delete from open_exchanges using unnest(%b::text[], %b::text[]) "
+                "as closed (tenant, item) where open_exchanges.tenant = closed.tenant "
+                "and open_exchanges.item = closed.item",
+                _columns(sorted(self.closed)),
+            )
+        if self.opened:
+            rows = [(*key, replica) for key, replica in sorted(self.opened.items())]
+            yield insert("open_exchanges", ("text", "text", "text"), rows, each=True)
+
+    def _statements_of_patients(self) -> Iterator[Statement]:
+        if not self.patients:
+            return
+        yield Statement(
+            "delete from patients using unnest(%b::text[], %b::text[]) as old (tenant, patient) "
+            "where patients.tenant = old.tenant and patients.patient = old.patient",
+            _columns(sorted(self.patients)),
+        )
+        rows = sorted(
+            {
+                (tenant, term, patient)
+                for (tenant, patient), terms in self.patients.items()
+                for term in terms
+            }
+        )
+        if rows:
+            yield insert("patients", ("text", "text", "text"), rows)
+
+
+def _conflict(write: Write) -> Conflict:
+    if isinstance(write, SpendAssertion):
+        return Conflict(
+            "assertion-reused",
+            "this assertion was used before",
+            "sign a new assertion, with its own jti, for each token",
+        )
+    if isinstance(write, KeepDocument):
+        return Conflict(
+            "version-exists",
+            f"{write.document.reference} was applied by someone else meanwhile",
+            "apply again: it will become the next version",
+        )
+    return Conflict(
+        "exchange-open",
+        "an exchange of this id awaits its outcome",
+        "send the request again; it gets a new id",
+    )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def insert(
+    table: str,
+    types: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    conflict: str = "do nothing",
+    *,
+    each: bool = False,
+) -> Statement:
+    """Return what inserts rows by one statement; with `each`, all of them or it has failed."""
+    arrays = ", ".join(f"%b::{kind}[]" for kind in types)
+    query = f"insert into {table} select * from unnest({arrays}) on conflict {conflict}"  # noqa: S608  names of ours
+    return Statement(query, _columns(rows), len(rows) if each else None)
+
+
+def _of_keys(keys: Sequence[WrappedKey]) -> Statement:
+    """Keep data keys unless one of their version exists; the first one wins."""
+    rows = sorted(
+        (
+            (
+                key.key_id,
+                key.tenant,
+                key.subject,
+                key.kind,
+                key.version,
+                key.tenant_key_version,
+                key.wrapped,
+            )
+            for key in keys
+        ),
+        key=lambda row: row[1:5],
+    )
+    columns = "data_keys (key_id, tenant, subject, kind, version, tenant_key_version, wrapped)"
+    return insert(columns, ("text", "text", "text", "text", "int", "int", "bytea"), rows)
+
+
+def _of_fact(fact: Fact) -> Iterator[Statement]:
+    match fact:
+        case KeepFacets(log, upto, rows):
+            if rows:
+                named = [(log, *row) for row in sorted(rows)]
+                yield insert("facets", ("text", "text", "text", "bigint", "bigint"), named)
+            yield Statement(
+                "insert into indexed values (%b, %b) on conflict (log) do update set "
+                "upto = greatest(indexed.upto, excluded.upto)",
+                (log, upto),
+            )
+        case KeepPublished(made):
+            yield Statement(
+                "insert into published (log, size, at_ms, note, is_witnessed, stamp) "
+                "values (%b, %b, %b, %b, %b, %b) on conflict (log, size) do update set "
+                "at_ms = excluded.at_ms, note = excluded.note, "
+                "is_witnessed = excluded.is_witnessed, stamp = excluded.stamp",
+                (made.log, made.size, made.at_ms, made.note, made.is_witnessed, made.stamp),
+            )
+        case KeepArchived(held):
+            yield Statement(
+                "insert into archived (log, bundle, archive, version, digest, at_ms) "
+                "values (%b, %b, %b, %b, %b, %b) on conflict (log, bundle, archive) do update "
+                "set version = excluded.version, digest = excluded.digest, "
+                "at_ms = excluded.at_ms",
+                (held.log, held.bundle, held.archive, held.version, held.digest, held.at_ms),
+            )
+        case KeepLease(replica, until_ms):
+            yield Statement(
+                "insert into leases values (%b, %b) on conflict (replica) do update set "
+                "until_ms = excluded.until_ms",
+                (replica, until_ms),
+            )
