@@ -213,3 +213,14 @@ def test_a_system_log_that_cannot_be_written_refuses_the_reading(
             break
 
     assert ("database-full", "") == (code, said.out)
+
+
+def test_a_history_is_recorded_by_the_server_too(operated: Server) -> None:
+    """A document's history is read out of the ledger, and that is a reading as well."""
+    process = seawall(operated, "history", "Client", "operator", "--json")
+    out, err = process.communicate(timeout=PATIENCE)
+
+    last = operated.clinic.entries("system")[-1]
+
+    assert "Client/operator@1" == json.loads(out)[0]["document"], err
+    assert {"action": "document.apply", "last": 1000} == last["query"]

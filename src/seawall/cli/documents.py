@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
+from seawall.app.ledger_query import MOST
 from seawall.app.ports import Query
 from seawall.app.record_reading import Reading, find_within
 from seawall.cli.install import OPERATOR
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from seawall.compose import Installation
 
 _MAX_BYTES = 1 << 20
-_MOST_VERSIONS = 100_000
 
 
 def apply(
@@ -164,10 +164,14 @@ async def _history(
 ) -> list[dict[str, Any]]:
     """Read a document's history out of the ledger, where each change is an entry."""
     chosen = await choose_tenant(installation, tenant)
-    query = Query((("action", "document.apply"),), last=_MOST_VERSIONS)
+    query = Query((("action", "document.apply"),), last=MOST)
     readings = await readings_of(installation, chosen)
     recorded = await readings.record(Reading("list", chosen, query))
-    found = await find_within(installation.store, chosen, query, recorded.size)
+    found = page = await find_within(installation.store, chosen, query, recorded.size)
+    while len(page) == MOST:
+        query = replace(query, before=page[0][0])
+        page = await find_within(installation.store, chosen, query, recorded.size)
+        found = page + found
     return [
         {
             "document": entry["document"],
