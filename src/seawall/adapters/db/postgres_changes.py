@@ -148,10 +148,10 @@ class Changes:
             yield insert("documents", types, sorted(self.made), each=True)
         yield from self._statements_of_patients()
         if self.sealed:
-            types = ("text", "text", "text", "bytea")
+            kinds = ("text", "text", "text", "bytea")
             sealed = [(*key, envelope) for key, envelope in sorted(self.sealed.items())]
             then = "(tenant, kind, item) do update set envelope = excluded.envelope"
-            yield insert("sealed", types, sealed, then)
+            yield insert("sealed", kinds, sealed, then)
         if self.keys:
             yield _of_keys(self.keys)
         for kind in (KeepFacets, KeepPublished, KeepArchived, KeepLease):
