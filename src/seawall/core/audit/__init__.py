@@ -1,0 +1,1 @@
+"""The ledger in the words of audit tools: FHIR AuditEvent, the patterns of IHE, syslog."""

@@ -1,0 +1,129 @@
+"""Who took part in what an entry records: the agents of an AuditEvent.
+
+Which agents there are, and under which roles, is the shape of the event's pattern. The ledger
+keeps no address of a client, so where a pattern asks for one the event says that it is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from seawall.core.audit import codes as c
+from seawall.core.audit.names import concept, reference, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seawall.core.audit.codes import Code
+    from seawall.core.audit.names import Names
+
+Shape = Literal["write", "read", "use", "disclose", "token"]
+"""What the agents do: change, read, use, disclose to another, or ask for a token."""
+
+_ROLES: Final[dict[str, tuple[Code, Code, Code]]] = {
+    "write": (c.SOURCE, c.DESTINATION, c.AUTHOR),
+    "read": (c.DESTINATION, c.SOURCE, c.RECIPIENT),
+    "use": (c.SOURCE, c.DESTINATION, c.RECIPIENT),
+    "disclose": (c.APPLICATION, c.SOURCE, c.RECIPIENT),
+    "token": (c.APPLICATION, c.OAUTH_SERVICE, c.RECIPIENT),
+}
+"""By shape: the types of the client, of Seawall, and of a person."""
+
+_POLICIES: Final = 32
+_HL7: Final = re.compile(r"[A-Z]{1,20}")
+_UNKNOWN: Final = {
+    "_address": {
+        "extension": [
+            {
+                "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+                "valueCode": "unknown",
+            }
+        ]
+    }
+}
+_DOMAIN_NAME: Final = "1"
+
+
+def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict[str, Any]]:
+    """Return the agents: the client, Seawall, whom it disclosed to, and the person if there is one.
+
+    Exactly one of them is who asked for it.
+    """
+    actor = entry.get("actor") if isinstance(entry.get("actor"), dict) else {}
+    kind, name = str((actor or {}).get("kind")), (actor or {}).get("name")
+    whose, (client, server, user) = text(entry.get("tenant")), _ROLES[shape]
+    asking: dict[str, Any] = {"requestor": True}
+    if purpose := purpose_of(entry):
+        asking["purposeOfUse"] = [purpose]
+    if policies := _policies(entry, names):
+        asking["policy"] = policies
+    if shape == "token" and "token" in entry:
+        # RFC 3553, as BALP writes the JWT ID.
+        asking["policy"] = [f"urn:ietf:params:oauth:jti:{text(entry['token'])}"]
+    is_person, here = kind == "operator", {"address": names.host, "type": _DOMAIN_NAME}
+    who = {
+        "operator": reference(names.identifier("program", "seawall"), "the terminal"),
+        "system": names.server(),
+    }.get(kind, reference(names.identifier("client", f"{whose}/{text(name)}"), text(name)))
+    agents = [
+        {
+            "type": concept(client),
+            "who": who,
+            **({"requestor": False} if is_person else asking),
+            "network": here if kind == "system" else _UNKNOWN,
+        },
+        {
+            "type": concept(server),
+            "who": names.server(),
+            "requestor": False,
+            "network": here,
+        },
+    ]
+    if shape == "disclose":
+        agents += _receiving(entry, whose, names)
+    if is_person:
+        person = reference(names.identifier("operator", f"{whose}/{text(name)}"), text(name))
+        agents.append({"type": concept(user), "who": person, "name": text(name), **asking})
+    return agents
+
+
+def purpose_of(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the purpose of use that an entry's decision names, in HL7's code."""
+    decision = entry.get("decision")
+    purpose = decision.get("purpose") if isinstance(decision, dict) else None
+    code = purpose.get("hl7") if isinstance(purpose, dict) else None
+    if not isinstance(code, str) or not _HL7.fullmatch(code):
+        return None
+    return concept((c.ACT_REASON, code))
+
+
+def _receiving(entry: Mapping[str, Any], whose: str, names: Names) -> list[dict[str, Any]]:
+    """Return the endpoint of the vendor that gets the request, and whose record it is."""
+    documents = _documents(entry)
+    endpoint = next((one for one in documents if one.startswith("Endpoint/")), "unknown")
+    return [
+        {
+            "type": concept(c.DESTINATION),
+            "who": reference(names.identifier("document", endpoint)),
+            "requestor": False,
+            "network": _UNKNOWN,
+        },
+        {
+            "type": concept(c.RECORD_KEEPER),
+            "who": reference(names.identifier("tenant", whose)),
+            "requestor": False,
+        },
+    ]
+
+
+def _policies(entry: Mapping[str, Any], names: Names) -> list[str]:
+    """Return the documents that determined the decision, as addresses in our naming system."""
+    return [f"{names.system('document')}/{one}" for one in _documents(entry)]
+
+
+def _documents(entry: Mapping[str, Any]) -> list[str]:
+    decision = entry.get("decision")
+    named = decision.get("documents") if isinstance(decision, dict) else None
+    found = named if isinstance(named, list) else []
+    return [text(one).replace(" ", "%20") for one in found[:_POLICIES]]
