@@ -141,7 +141,10 @@ async def test_checkpoint_of_another_log_is_found() -> None:
 
 # --- a log that was pruned -----------------------------------------------------
 
-PRUNED = [(256, 256), (300, 256), (600, 512), (1_000, 256), (66_000, 65_536), (66_000, 65_792)]
+PRUNED = [
+    *((256, 256), (300, 256), (600, 512), (1_000, 256)),
+    *((66_000, 65_536), (66_000, 65_792), (131_400, 131_328)),
+]
 
 
 async def pruned(size: int, minimum: int) -> tuple[MemoryLedger, ReadLedger]:
@@ -311,6 +314,59 @@ async def test_tiles_and_bundles_of_any_width_up_to_the_size_are_there() -> None
         with pytest.raises(Missing) as missing:
             await asked
         assert "tile-unknown" == missing.value.code
+
+
+@pytest.mark.parametrize("minimum", [0, 256])
+async def test_what_went_while_it_was_read_is_pruned_or_an_alarm(minimum: int) -> None:
+    """Entries and tiles that are not there are told as pruned only if the log was pruned."""
+    ledger, reader = await filled(300)
+    head = await MemoryStore(ledger).head(LOG)
+    ledger.logs[LOG].minimum = minimum
+    ledger.logs[LOG].entries[:256] = []
+    del ledger.logs[LOG].tiles[0, 0]
+
+    for asked in (reader.bundle(head, 0, 256), reader.tile(head, 0, 0, 256)):
+        with pytest.raises(Missing if minimum else Tampered):
+            await asked
+    del ledger.logs[LOG].tiles[1, 0]
+    with pytest.raises(Tampered):
+        await reader.tile(head, 1, 0, 1)
+
+
+async def test_what_is_published_beyond_the_head_is_left_out() -> None:
+    """A publication that is newer than the head that was read belongs to no copy of it."""
+    ledger, reader = await published((7, True))
+    beyond = replace((await MemoryStore(ledger).published(LOG))[0], size=11)
+    await ledger.remember([KeepPublished(beyond)])
+
+    names = [name async for name, _ in reader.export(LOG)]
+
+    assert [7] == [int(name.split("/")[1]) for name in names if name.endswith("stamp.tsr")]
+    assert (
+        10
+        == verify_proof(
+            await reader.proof(LOG, 9),
+            ledger.logs[LOG].entries[9],
+            (await MemoryStore(ledger).head(LOG)).vkey,
+        ).size
+    )
+
+
+async def test_root_of_another_checkpoint_is_found() -> None:
+    """Entries and tiles that fit each other, and not the signed root, are an alarm."""
+    ledger, _ = await filled(3)
+    other = publication([b"x", b"y", b"z"], witnessed=False)
+
+    class Forked(MemoryStore):
+        """A store whose checkpoint is of another history."""
+
+        async def head(self, log: str) -> Head:
+            """Return the log's head with that checkpoint."""
+            return replace(await super().head(log), checkpoint=other.note)
+
+    with pytest.raises(Tampered) as tampered:
+        await checked(ReadLedger(Forked(ledger)))
+    assert "root" in tampered.value.message
 
 
 async def test_following_yields_what_matches_from_there_on() -> None:

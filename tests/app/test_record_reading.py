@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -301,6 +302,39 @@ async def test_what_exceeds_the_memory_is_an_entry_each(room: Room) -> None:
     assert 3 == len(room.recorded())
 
 
+async def test_nothing_is_lost_between_fetches_and_the_end_of_a_minute(room: Room) -> None:
+    """Fetches and closings that wait for each other are recorded or counted, each once."""
+    gate, recorded = asyncio.Event(), list[Reading]()
+
+    async def record(_: Principal, reading: Reading) -> None:
+        """Record once the gate is open."""
+        await gate.wait()
+        recorded.append(reading)
+
+    counting = CountReadings(record, room.clock)
+    async with asyncio.TaskGroup() as group:
+        for work in (counting.fetch, counting.fetch, None, None, counting.fetch):
+            reading = Reading("tiles", LOG)
+            group.create_task(work(AUDITOR, reading) if work else counting.close())
+            await asyncio.sleep(0)
+        gate.set()
+    await counting.close()
+
+    assert [None, 2, None] == [one.fetches for one in recorded]
+
+
+async def test_minutes_may_be_closed_twice_at_once(room: Room) -> None:
+    """A total that two rounds want to write is written once."""
+    counting = CountReadings(room.readings.record, room.clock)
+    for _ in range(2):
+        await counting.fetch(AUDITOR, Reading("tiles", LOG))
+    room.clock.advance(60)
+
+    await asyncio.gather(counting.close_minutes(), counting.close())
+
+    assert [None, 2] == [entry.get("fetches") for entry in room.recorded()]
+
+
 # --- what is asked --------------------------------------------------------------
 
 NOW = 1_772_443_800_000
@@ -397,3 +431,4 @@ def test_a_query_survives_being_sent() -> None:
     assert query == read_query(sent["query"], NOW + 99)
     assert {"what": "list", "log": "system"} == {k: v for k, v in sent.items() if k != "query"}
     assert query_fields(query)["last"] == 3
+    assert {"what": "show", "log": "tenant", "index": 1} == Reading("show", LOG, index=1).fields()

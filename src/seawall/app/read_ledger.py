@@ -125,7 +125,7 @@ class ReadLedger:
             raise pruned()
         raw = await self._store.entries(head.log, first, stop)
         if len(raw) != width:
-            raise pruned()  # meanwhile
+            raise await self._gone(head.log, stop)
         return encode_bundle(raw)
 
     async def tile(self, head: Head, level: int, index: int, width: int) -> bytes:
@@ -136,8 +136,15 @@ class ReadLedger:
             raise pruned()
         tile = (await self._store.tile(head.log, level, index))[: width * HASH_BYTES]
         if len(tile) != width * HASH_BYTES:
-            raise pruned()  # meanwhile
+            raise await self._gone(head.log, (index + 1) * TILE_WIDTH if level == 0 else 0)
         return tile
+
+    async def _gone(self, log: str, stop: int) -> Missing | Tampered:
+        """Return why what ends at `stop` is not there: pruned meanwhile, or lost."""
+        head = await self._store.head(log)
+        if 0 < stop <= head.minimum:
+            return pruned()
+        return _tampered("entries or hashes that the log's size demands are not there")
 
     async def export(self, log: str) -> AsyncIterator[tuple[str, bytes]]:
         """Yield the files of a tlog-tiles folder: relative path and content.
@@ -147,14 +154,12 @@ class ReadLedger:
         """
         head = await self._store.head(log)
         for position in range(head.minimum // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
-            first = position * TILE_WIDTH
-            stop = min(first + TILE_WIDTH, head.size)
-            raw = await self._store.entries(log, first, stop)
-            yield bundle_path(position, len(raw)), encode_bundle(raw)
+            width = min(TILE_WIDTH, head.size - position * TILE_WIDTH)
+            yield bundle_path(position, width), await self.bundle(head, position, width)
         for level, position, width in tiles_of(head.size):
             if level or position >= head.minimum // TILE_WIDTH:
-                tile = await self._store.tile(log, level, position)
-                yield tile_path(level, position, width), tile[: width * HASH_BYTES]
+                tile = await self.tile(head, level, position, width)
+                yield tile_path(level, position, width), tile
         for made in await self._store.published(log):
             if made.size <= head.size:
                 yield f"published/{made.size}/checkpoint", made.note.encode()
