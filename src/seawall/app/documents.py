@@ -73,9 +73,16 @@ class Documents:
     async def apply(
         self, principal: Principal, parsed: Iterable[Mapping[str, Any]]
     ) -> list[Applied]:
-        """Apply documents in the order of their kinds; nothing is written if one is invalid."""
+        """Apply documents in the order of their kinds; nothing is written if one is invalid.
+
+        Nor if one is `Refused`: retention that is lowered, a hold that is rewritten.
+        """
         order = list(KINDS)
         read = sorted((read_document(fields) for fields in parsed), key=lambda d: order.index(d[0]))
+        trial = self.register(principal.tenant)
+        for kind, name, spec in read:
+            document = trial.next_version(kind, name, spec)
+            trial = trial.having([document] if document else [])
         return [await self._apply_one(principal, *document) for document in read]
 
     async def _apply_one(self, principal: Principal, kind: str, name: str, spec: Spec) -> Applied:

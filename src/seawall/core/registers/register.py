@@ -12,6 +12,8 @@ from seawall.core.errors import Invalid
 from seawall.core.registers.agreement import AgreementSpec
 from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.endpoint import EndpointSpec
+from seawall.core.registers.legal_hold import LegalHoldSpec
+from seawall.core.registers.retention import RetentionSpec
 from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
 from seawall.core.registers.use_case import UseCaseSpec
 
@@ -25,6 +27,8 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "UseCase": UseCaseSpec,
     "Endpoint": EndpointSpec,
     "Client": ClientSpec,
+    "Retention": RetentionSpec,
+    "LegalHold": LegalHoldSpec,
 }
 """Every kind of document, in the order in which a folder of them is applied."""
 
@@ -54,10 +58,15 @@ class Register:
         return Document(document.kind, document.name, document.version, document.spec)
 
     def next_version(self, kind: str, name: str, spec: Spec) -> Document[Spec] | None:
-        """Return the document that applying `spec` makes, or None if nothing changes."""
+        """Return the document that applying `spec` makes, or None if nothing changes.
+
+        `Refused` where the kind has a rule that the change would break.
+        """
         held = self._documents.get((kind, name))
-        if held is not None and canonical_spec(held.spec) == canonical_spec(spec):
-            return None
+        if held is not None:
+            if canonical_spec(held.spec) == canonical_spec(spec):
+                return None
+            spec.check_change(held.spec)
         return Document(kind, name, held.version + 1 if held else 1, spec)
 
     def having(self, documents: Iterable[Document[Spec]]) -> Register:

@@ -38,6 +38,9 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    def check_change(self, earlier: Spec) -> None:
+        """Raise `Refused` if this may not be the version after `earlier`; most kinds never do."""
+
 
 SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
 
