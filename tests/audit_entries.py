@@ -1,0 +1,139 @@
+"""Entries as the program writes them, for every action, drawn by hypothesis."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from seawall.core.ledger.facets import moment_text
+
+ORIGIN: Final = "seawall.example/log/0011223344556677"
+
+NAMES = st.from_regex(r"[a-z][a-z0-9._-]{0,20}", fullmatch=True)
+PATIENTS = st.text("0123456789abcdef", min_size=24, max_size=24)
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:{}".format)
+CODES = st.from_regex(r"[a-z]{1,10}(-[a-z]{1,10}){0,2}", fullmatch=True)
+COUNTS = st.dictionaries(st.sampled_from(["NAME", "DATE", "PHONE", "ID"]), st.integers(1, 99))
+NUMBERS = st.integers(0, 2**53 - 1)
+ACTORS = st.builds(
+    lambda kind, name: {"kind": kind, "name": name},
+    st.sampled_from(["client", "operator", "system"]),
+    NAMES,
+)
+DECISIONS = st.fixed_dictionaries(
+    {
+        "allowed": st.booleans(),
+        "documents": st.lists(
+            st.builds(
+                "{}/{}@{}".format,
+                st.sampled_from(["Client", "UseCase", "Endpoint", "Agreement"]),
+                NAMES,
+                st.integers(1, 999),
+            ),
+            max_size=4,
+        ),
+        "reasons": st.lists(st.just("the client may act under the use case"), max_size=3),
+    },
+    optional={
+        "code": CODES,
+        "purpose": st.fixed_dictionaries(
+            {
+                "name": st.just("treatment"),
+                "hl7": st.sampled_from(["TREAT", "HPAYMT", "HOPERAT", "PATRQT", "HRESCH"]),
+            }
+        ),
+        "model": st.fixed_dictionaries({"name": NAMES, "version": NAMES, "country": NAMES}),
+    },
+)
+OUTCOMES = st.sampled_from(
+    ["answered", "blocked", "failed", "abandoned", "unrecorded", "not-sent", "unknown"]
+)
+MANY = st.lists(PATIENTS, max_size=3, unique=True)
+
+FIELDS: Final[dict[str, Any]] = {
+    "document.apply": st.fixed_dictionaries(
+        {"document": NAMES.map("Endpoint/{}@1".format), "digest": DIGESTS}
+    ),
+    "patient.import": st.fixed_dictionaries(
+        {"patients": PATIENTS.map(lambda one: [one]), "identifiers": DIGESTS}
+    ),
+    "phi.open": st.fixed_dictionaries(
+        {
+            "decision": DECISIONS,
+            "patients": MANY,
+            "grant": st.fixed_dictionaries(
+                {
+                    "kinds": st.just(["patient.identifiers"]),
+                    "subjects": MANY,
+                    "until": NUMBERS,
+                }
+            ),
+        }
+    ),
+    "exchange.intent": st.fixed_dictionaries(
+        {
+            "decision": DECISIONS,
+            "patients": MANY,
+            "unattributed": st.booleans(),
+            "found": COUNTS,
+            "left": COUNTS,
+            "features": st.just(["chat-completions"]),
+            "stream": st.booleans(),
+            "item": st.text("0123456789abcdef", min_size=32, max_size=32),
+            "request": DIGESTS,
+        }
+    ),
+    "exchange.outcome": st.fixed_dictionaries(
+        {"item": st.just("7e" * 16), "outcome": OUTCOMES},
+        optional={
+            "intent": NUMBERS,
+            "patients": MANY,
+            "new": COUNTS,
+            "answer": DIGESTS,
+            "code": CODES,
+        },
+    ),
+    "exchange.refuse": st.fixed_dictionaries(
+        {"decision": DECISIONS, "patients": MANY, "code": CODES}
+    ),
+    "token.issue": st.fixed_dictionaries({"token": st.just("74a336a91a050afab643a4da")}),
+    "ledger.read": st.fixed_dictionaries(
+        {
+            "what": st.sampled_from(["list", "show", "prove", "export", "produce", "tiles"]),
+            "log": st.just(ORIGIN),
+            "size": NUMBERS,
+        },
+        optional={
+            "found": NUMBERS,
+            "index": NUMBERS,
+            "minute": st.just("2026-03-02T09:30Z"),
+            "query": st.fixed_dictionaries(
+                {"last": NUMBERS}, optional={"patient": PATIENTS | st.just("unknown")}
+            ),
+        },
+    ),
+    "ledger.archive": st.fixed_dictionaries({"log": st.just(ORIGIN), "upto": NUMBERS}),
+    "ledger.prune": st.fixed_dictionaries({"log": st.just(ORIGIN), "minimum": NUMBERS}),
+    "ledger.alarm": st.fixed_dictionaries({"log": st.just(ORIGIN), "code": CODES}),
+    "clinic.new-thing": st.fixed_dictionaries({"patients": MANY, "anything": NUMBERS}),
+}
+"""By action: the fields of its own; the last is an action that nobody has written yet."""
+
+
+def entries_of(action: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Return a strategy for entries of one action."""
+    common = st.fixed_dictionaries(
+        {
+            "v": st.just(1),
+            "at": st.integers(0, 4_000_000_000_000).map(moment_text),
+            "action": st.just(action),
+            "tenant": NAMES,
+            "actor": ACTORS,
+        }
+    )
+    return st.builds(lambda one, other: {**one, **other}, common, FIELDS[action])
+
+
+ENTRIES = st.sampled_from(sorted(FIELDS)).flatmap(entries_of)
+"""Entries of every action."""
