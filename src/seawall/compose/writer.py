@@ -25,6 +25,7 @@ from seawall.app.ports import SYSTEM_LOG
 from seawall.app.recall import Recall
 from seawall.app.record_reading import RecordReading
 from seawall.app.rounds import Rounds
+from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
@@ -97,6 +98,22 @@ class Writer:
             ),
         ]
         """What is done again and again while the server serves."""
+        self.publishing = publishing(
+            installation.settings,
+            store=store,
+            ledger=sequencer,
+            clock=clock,
+            notifier=self.notifier,
+        )
+        if self.publishing is not None:
+            self.rounds.append(
+                Rounds(
+                    "publishing",
+                    self.publishing.all,
+                    seconds=installation.settings.publish_seconds,
+                    notifier=self.notifier,
+                )
+            )
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
