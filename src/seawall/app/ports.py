@@ -439,6 +439,55 @@ class TimeStamps(Protocol):
         ...
 
 
+class Archive(Protocol):
+    """Keeps what it took, unchanged, for as long as it was told: a folder or a bucket.
+
+    Paths are relative, and those of one log's tlog-tiles folder below its origin.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that the settings give it."""
+        ...
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether nobody can delete or shorten what it took, its owner included."""
+        ...
+
+    async def self_test(self) -> None:
+        """Try to break its promises; `Refused` (`archive-untrusted`) if it lets us."""
+        ...
+
+    async def now(self) -> datetime | None:
+        """Return the time by the archive's own clock; None if it has none but this machine's."""
+        ...
+
+    async def put(self, path: str, content: bytes, retain_until: datetime) -> str:
+        """Keep a new object durably; return the archive's own word for this very object.
+
+        The same content again changes nothing but a retention that was shorter; another
+        content is a `Conflict` (`archive-conflict`). `Unavailable` if it cannot.
+        """
+        ...
+
+    async def get(self, path: str, version: str) -> bytes:
+        """Return an object by its version; `Missing` if it is not there."""
+        ...
+
+    async def extend(self, path: str, version: str, retain_until: datetime) -> None:
+        """Keep an object longer; `Refused` (`retention-shortened`) if that is earlier."""
+        ...
+
+    async def hold(self, path: str, version: str, *, is_held: bool) -> None:
+        """Place or lift a legal hold, which keeps an object whatever its retention says."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 class WitnessBook(Protocol):
     """What a witness remembers: whose logs it trusts, and the latest checkpoint of each."""
 

@@ -149,13 +149,9 @@ def register(*specs: Spec) -> Register:
 
 def test_the_longest_retention_counts_and_released_holds_do_not() -> None:
     """Of several documents the longest; without any, six years; a hold only while in force."""
-    placed = {"matter": "Docket 1", "placed": NOW.date()}
-    documents = register(
-        RetentionSpec(years=8),
-        RetentionSpec(years=7),
-        LegalHoldSpec(**placed),
-        LegalHoldSpec(**placed, released=NOW.date()),
-    )
+    placed = LegalHoldSpec(matter="Docket 1", placed=NOW.date())
+    released = LegalHoldSpec(matter="Docket 2", placed=NOW.date(), released=NOW.date())
+    documents = register(RetentionSpec(years=8), RetentionSpec(years=7), placed, released)
     keeping = Keeping.of({"clinic": documents}, NOW.date(), is_system=False)
     assert Keeping(8, (Hold("LegalHold/d-2@1", "clinic"),)) == keeping
     assert Keeping(6) == Keeping.of({}, NOW.date(), is_system=False)

@@ -74,7 +74,7 @@ class Hold:
         nobody, and ends of exchanges that name no patient.
         """
         if in_system_log:
-            return entry.get("tenant", self.tenant) == self.tenant
+            return str(entry.get("tenant", self.tenant)) == self.tenant
         if self.patient is None or entry.get("unattributed"):
             return True
         patients = entry.get("patients")

@@ -1,0 +1,1 @@
+"""Archives: places apart from the database that keep what they took."""
