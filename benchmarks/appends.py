@@ -20,6 +20,7 @@ from seawall.core.ledger.encoding import encode
 if TYPE_CHECKING:
     from benchmarks.effort import Effort
     from seawall.app.ports import Ledger
+    from seawall.compose import Writer
 
 CLIENTS: Final = (1, 64)
 ENTRY: Final[dict[str, Any]] = {
@@ -91,7 +92,16 @@ async def _measure(effort: Effort, place: Path) -> list[tuple[str, ...]]:
             say(f"ledger: {total:,} appends by {clients} client{'s' * (clients > 1)}, SQLCipher")
             await _append(writer.ledger, clients, max(1, total // clients // 10))
             rows.append(await _row("SQLCipher", writer.ledger, clients, total // clients, sync))
+        rows.append(await _indexing(writer, (await installation.store.head(TENANT)).size))
     return rows
+
+
+async def _indexing(writer: Writer, size: int) -> tuple[str, ...]:
+    """Index what was appended, as rounds do beside the serving."""
+    cpu, wall = time.process_time(), time.monotonic()
+    await writer.indexing.caught_up(TENANT)
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    return ("SQLCipher, their index", figure(size / wall), "", "", "", figure(2_000 * cpu / size))
 
 
 async def _row(

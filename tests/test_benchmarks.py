@@ -33,6 +33,7 @@ ROWS = (
     "sum of the parts",
     "SQLCipher, 1",
     "SQLCipher, 64",
+    "SQLCipher, their index",
     "fsync of a 4 KiB write, alone",
     "indexing, a piece",
     "an append meanwhile",
