@@ -39,7 +39,7 @@ from seawall.http.tlog import TlogDoor
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.applications import Starlette
 
@@ -83,21 +83,6 @@ class Writer:
             store=store, ledger=sequencer, indexing=self.indexing, clock=clock
         )
         self.counting = CountReadings(self.readings.record, clock)
-        self.rounds = [
-            Rounds(
-                "indexing",
-                self.indexing.all,
-                seconds=_INDEXING_SECONDS,
-                notifier=self.notifier,
-            ),
-            Rounds(
-                "reading-totals",
-                self.counting.close_minutes,
-                seconds=_TOTALS_SECONDS,
-                notifier=self.notifier,
-            ),
-        ]
-        """What is done again and again while the server serves."""
         self.publishing = publishing(
             installation.settings,
             store=store,
@@ -105,15 +90,8 @@ class Writer:
             clock=clock,
             notifier=self.notifier,
         )
-        if self.publishing is not None:
-            self.rounds.append(
-                Rounds(
-                    "publishing",
-                    self.publishing.all,
-                    seconds=installation.settings.publish_seconds,
-                    notifier=self.notifier,
-                )
-            )
+        self.rounds = self._rounds()
+        """What is done again and again while the server serves."""
         self.documents = Documents(store=store, ledger=sequencer, clock=clock)
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
@@ -150,6 +128,19 @@ class Writer:
             ask_model.close()
         if isinstance(self._models, UpstreamClient):
             await self._models.close()
+
+    def _rounds(self) -> list[Rounds]:
+        """Return what is done again and again, with the seconds between two times of each."""
+        settings = self._installation.settings
+        work: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+            ("indexing", self.indexing.all, _INDEXING_SECONDS),
+            ("reading-totals", self.counting.close_minutes, _TOTALS_SECONDS),
+        ]
+        if self.publishing is not None:
+            work.append(("publishing", self.publishing.all, settings.publish_seconds))
+        return [
+            Rounds(name, do, seconds=seconds, notifier=self.notifier) for name, do, seconds in work
+        ]
 
     async def open_tenant(self, tenant: str) -> None:
         """Begin a tenant: its keys, its log, its empty register; nothing changes if it exists.
