@@ -68,11 +68,20 @@ alarm too.
 """
 _ALARMS: Final = {
     "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
+    "log-forked": "A witness cosigned more of this log than it holds, or other things: it was "
+    "rolled back or forked. An entry `ledger.alarm` of the system's log says by which witness.",
     "outcome-unknown": "The server ended before this exchange did: what left may have arrived.",
     "outcome-unrecorded": "An exchange ended, and its outcome could not be recorded.",
+    "publishing-failed": "A log's checkpoint cannot be published or kept; it is tried each round.",
     "reading-totals-failed": "How often a log was fetched in a minute cannot be recorded yet; that "
     "it was is recorded.",
     "refusal-unrecorded": "A request was refused, and the refusal could not be recorded.",
+    "time-stamp-missing": "A published checkpoint got no RFC 3161 time stamp that can be trusted; "
+    "it is asked for again.",
+    "witness-cosignature-bad": "A witness answers without a good cosignature of its known key.",
+    "witness-refuses": "A witness does not know the log, or trusts another key for it.",
+    "witnessed-log-forked": "At a witness: a log that it watches was rolled back or forked.",
+    "witnesses-missing": "Fewer witnesses than are required cosigned a checkpoint.",
 }
 _FAMILY: Final[dict[str, type[errors.Error]]] = {
     "Invalid": errors.Invalid,

@@ -39,7 +39,7 @@ from seawall.http.tlog import TlogDoor
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from starlette.applications import Starlette
 
@@ -130,17 +130,21 @@ class Writer:
             await self._models.close()
 
     def _rounds(self) -> list[Rounds]:
-        """Return what is done again and again, with the seconds between two times of each."""
-        settings = self._installation.settings
-        work: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
-            ("indexing", self.indexing.all, _INDEXING_SECONDS),
-            ("reading-totals", self.counting.close_minutes, _TOTALS_SECONDS),
+        """Return what is done again and again, each in its own time."""
+        told = self.notifier
+        rounds = [
+            Rounds("indexing", self.indexing.all, seconds=_INDEXING_SECONDS, notifier=told),
+            Rounds(
+                "reading-totals",
+                self.counting.close_minutes,
+                seconds=_TOTALS_SECONDS,
+                notifier=told,
+            ),
         ]
         if self.publishing is not None:
-            work.append(("publishing", self.publishing.all, settings.publish_seconds))
-        return [
-            Rounds(name, do, seconds=seconds, notifier=self.notifier) for name, do, seconds in work
-        ]
+            seconds = self._installation.settings.publish_seconds
+            rounds.append(Rounds("publishing", self.publishing.all, seconds=seconds, notifier=told))
+        return rounds
 
     async def open_tenant(self, tenant: str) -> None:
         """Begin a tenant: its keys, its log, its empty register; nothing changes if it exists.
