@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seawall.verifier.folder import ENTRIES, Folder, Row, rows_of
+from seawall.verifier.folder import ENTRIES, Copy, Folder, Row, rows_of
 from seawall.verifier.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_rows_of_a_size() -> None:
 
 def test_wide_log_has_its_files(wide: Path) -> None:
     """Tiles beyond the thousandth lie in folders, where they are found and counted."""
-    assert 2 * 1_001 + 4 + 1 == Folder(wide).check_files(3, SIZE)
+    assert 2 * 1_001 + 4 + 1 == Copy(Folder(wide)).check_files(3, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_missing_file_of_a_wide_log_is_named(wide: Path) -> None:
     path.unlink()
 
     with pytest.raises(Refusal, match="tile/entries/x001/000"):
-        Folder(wide).check_files(3, SIZE)
+        Copy(Folder(wide)).check_files(3, SIZE)
     path.write_bytes(kept)
 
 
@@ -104,13 +104,19 @@ def test_file_that_shrank_is_refused(tmp_path: Path) -> None:
         Folder(tmp_path).read_row(4, Row("0", 1, 0), 0, 256)
 
 
-def test_partial_files_that_cannot_be_listed_are_refused(tmp_path: Path) -> None:
+def test_partial_files_that_went_away_are_refused(tmp_path: Path) -> None:
     """A folder of partial files that became something else since it was listed is refused."""
-    (tmp_path / "tile/0").mkdir(parents=True)
-    (tmp_path / "tile/0/000.p").touch()
+    partial = tmp_path / "tile/0/000.p"
+    partial.mkdir(parents=True)
+    (partial / "1").write_bytes(bytes(32))
+    folder, row = Folder(tmp_path), Row("0", 1, 0)
+    folder.check_files(3, 256)
 
-    with pytest.raises(Refusal, match="cannot be listed"):
-        Folder(tmp_path).stale_widths(4, Row("0", 1, 0), 0)
+    assert [1] == folder.stale_widths(4, row, 0)
+    (partial / "1").unlink()
+    partial.rmdir()
+    with pytest.raises(Refusal, match="changed while it was read"):
+        folder.stale_widths(4, row, 0)
 
 
 def test_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:

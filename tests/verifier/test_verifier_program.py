@@ -75,7 +75,7 @@ def test_steps_are_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 
     lines = capsys.readouterr().out.splitlines()
     numbers = [line.split()[0] for line in lines if line[:3].strip().isdigit()]
-    assert list("12345678") == numbers
+    assert [str(number) for number in range(1, 11)] == numbers
     assert VERIFIED == lines[-1]
 
 

@@ -26,15 +26,18 @@ if not __package__:  # run as `python FOLDER`: make the folder a package, under 
     sys.modules[__package__] = module_from_spec(_spec)
 
 from .folder import Folder
-from .note import NOTE_BYTES, Key, read_key
-from .refusal import Refusal, UsageError
+from .note import NOTE_BYTES, Key, read_key, read_witness_key
+from .refusal import KEY, Refusal, UsageError
 from .report import Report, printable
-from .steps import KEY, Request, verify
+from .stamp import Authority, read_authority
+from .steps import Request, verify
+from .witnesses import make_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _KEY_BYTES: Final = 4_096
+_PEM_BYTES: Final = 1_000_000
 _PROGRESS_SECONDS: Final = 3.0
 
 
@@ -57,31 +60,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(arguments: argparse.Namespace, report: Report) -> Refusal | None:
-    folder = Path(arguments.folder)
-    if not _is_folder(folder):
-        raise UsageError(f"there is no folder {arguments.folder}; name the copy of a log")
-    older = None
-    if arguments.checkpoint is not None:
-        older = (arguments.checkpoint, _read(arguments.checkpoint, NOTE_BYTES, "--checkpoint"))
-    given = _given_key(arguments.vkey) if arguments.vkey is not None else None
-    refusal = None
+    for folder in (arguments.folder, *arguments.also):
+        if not _is_folder(Path(folder)):
+            raise UsageError(f"there is no folder {folder}; name the copy of a log")
+    given = _given_key(arguments.vkey, "--vkey", read_key) if arguments.vkey is not None else None
+    refusal, verified_from = None, 0
     try:
-        key = given or _key_of(folder)
-        request = Request(
-            folder=folder,
-            key=key,
-            key_is_from_folder=given is None,
-            origin=key.name if arguments.origin is None else arguments.origin,
-            older=older,
-            every_entry=arguments.entries,
-            progress=_progress(time.monotonic),
-        )
-        for step, result, found in verify(request):
-            report.step(step, result, found)
+        request = _request(arguments, given)
+        verified_from = _steps(request, report)
     except Refusal as raised:
         refusal = raised
-    report.finish(refusal, key_is_from_folder=given is None)
+    report.finish(refusal, key_is_from_folder=given is None, verified_from=verified_from)
     return refusal
+
+
+def _request(arguments: argparse.Namespace, given: Key | None) -> Request:
+    """Read what the arguments name: all of it before the first step."""
+    now = time.time()
+    older = authority = None
+    if arguments.checkpoint is not None:
+        older = (arguments.checkpoint, _read(arguments.checkpoint, NOTE_BYTES, "--checkpoint"))
+    if arguments.timestamp_authority is not None:
+        authority = _authority(arguments.timestamp_authority, now)
+    keys = [_given_key(text, "--witness", read_witness_key) for text in arguments.witness]
+    if arguments.witnesses_required is not None and not keys:
+        raise UsageError("--witnesses-required: no --witness is given")
+    key = given or _key_of(Path(arguments.folder))
+    return Request(
+        folder=Path(arguments.folder),
+        key=key,
+        key_is_from_folder=given is None,
+        origin=key.name if arguments.origin is None else arguments.origin,
+        older=older,
+        every_entry=arguments.entries,
+        progress=_progress(time.monotonic),
+        also=tuple(map(Path, arguments.also)),
+        is_archive=arguments.archive,
+        allows_pruned=arguments.allow_pruned,
+        witnesses=make_policy(keys, arguments.witnesses_required, key, now) if keys else None,
+        authority=authority,
+    )
+
+
+def _steps(request: Request, report: Report) -> int:
+    """Say each step as it ends; return the first entry that was hashed."""
+    steps = verify(request)
+    while True:
+        try:
+            report.step(*next(steps))
+        except StopIteration as ended:
+            return int(ended.value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,32 +118,67 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify a copy of a transparency log (a C2SP tlog-tiles folder).",
         epilog="Exit status: 0 verified, 1 refused, 2 called wrongly.",
     )
-    parser.add_argument("folder", metavar="DIR", help="the copy: checkpoint, tile/, maybe vkey")
-    parser.add_argument("--vkey", metavar="KEY", help="the log's verifier key, or a file with it")
-    parser.add_argument(
-        "--checkpoint", metavar="OLD", help="an older checkpoint: show that nothing was rewritten"
+    add = parser.add_argument
+    add("folder", metavar="DIR", help="the copy: checkpoint, tile/, maybe vkey and published/")
+    add("--vkey", metavar="KEY", help="the log's verifier key, or a file with it")
+    add("--checkpoint", metavar="OLD", help="an older checkpoint: show that nothing was rewritten")
+    add(
+        "--witness",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="a witness's verifier key, or a file with it; may be given again for each witness",
     )
-    parser.add_argument(
-        "--origin", help="the log's origin, for logs whose origin is not the name of their key"
+    add(
+        "--witnesses-required",
+        metavar="K",
+        type=int,
+        help="how many of the given witnesses must have cosigned; all, if this is not given",
     )
-    parser.add_argument(
-        "--entries", action="store_true", help="in step 8 read every entry of a long log too"
+    add(
+        "--timestamp-authority",
+        metavar="PEM",
+        help="a file with the certificates of an RFC 3161 authority: show since when the log is so",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add(
+        "--also",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder with tiles and bundles that DIR lacks, such as the log's archive",
+    )
+    add("--archive", action="store_true", help="DIR is an archive: take its newest checkpoint")
+    add(
+        "--allow-pruned",
+        action="store_true",
+        help="verify a copy without its first entries from its first one on",
+    )
+    add("--origin", help="the log's origin, for logs whose origin is not the name of their key")
+    add("--entries", action="store_true", help="in step 8 read every entry of a long log too")
+    add("--json", action="store_true", help="print one JSON object")
     return parser
 
 
-def _given_key(text: str) -> Key:
-    """Read `--vkey`: a key, or the name of a file with one."""
+def _given_key(text: str, argument: str, read: Callable[[str], Key]) -> Key:
+    """Read an argument: a key, or the name of a file with one."""
     try:
-        return read_key(text)
+        return read(text)
     except ValueError as error:
         if "+" in text and not _is_file(text):
-            raise UsageError(f"--vkey: {error}") from None
+            raise UsageError(f"{argument}: {error}") from None
     try:
-        return read_key(_line(_read(text, _KEY_BYTES, "--vkey")))
+        return read(_line(_read(text, _KEY_BYTES, argument)))
     except ValueError as error:
-        raise UsageError(f"--vkey {text}: {error}") from None
+        raise UsageError(f"{argument} {text}: {error}") from None
+
+
+def _authority(file: str, now: float) -> Authority:
+    argument = "--timestamp-authority"
+    raw = _read(file, _PEM_BYTES, argument)
+    try:
+        return read_authority(raw, now)
+    except ValueError:
+        raise UsageError(f"{argument}: {file} holds no PEM certificates") from None
 
 
 def _key_of(folder: Path) -> Key:

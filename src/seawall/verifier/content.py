@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _LARGEST: Final = 2**53 - 1
-
 _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -23,13 +22,18 @@ class Contents:
         """Look at one entry."""
         self.read += 1
         try:
-            value = json.loads(entry.decode(), parse_float=_no, parse_constant=_no)
-            is_canonical = _write(value).encode() == entry and _is_plain(value)
+            value, is_canonical = _judge(entry)
         except (ValueError, RecursionError):
             return
         if isinstance(value, dict):
             self.canonical += is_canonical
             self.other_objects += not is_canonical
+
+    def add(self, other: Contents) -> None:
+        """Add what was counted elsewhere."""
+        self.read += other.read
+        self.canonical += other.canonical
+        self.other_objects += other.other_objects
 
     def sentence(self, size: int) -> str:
         """Say what was found, of how many."""
@@ -42,14 +46,37 @@ class Contents:
         return f"{looked}: {', '.join(parts)}"
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a value holds neither null nor an integer beyond 2^53-1."""
+class _LargeError(ValueError):
+    """An integer is beyond 2^53-1."""
+
+
+def _judge(entry: bytes) -> tuple[Any, bool]:
+    """Return an entry's value, and whether it is the canonical spelling of one that may be."""
+    text = entry.decode()
+    try:
+        value = _parse(text)
+    except _LargeError:
+        return _parse_large(text), False
+    return value, _write(value).encode() == entry and not (b"null" in entry and _has_null(value))
+
+
+def _has_null(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
+        return any(map(_has_null, value.values()))
     if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return value is not None and (isinstance(value, str) or -_LARGEST <= value <= _LARGEST)
+        return any(map(_has_null, value))
+    return value is None
+
+
+def _integer(digits: str) -> int:
+    if abs(value := int(digits)) > _LARGEST:
+        raise _LargeError
+    return value
 
 
 def _no(_: str) -> Any:
     raise ValueError("not of Seawall's form")
+
+
+_parse = json.JSONDecoder(parse_int=_integer, parse_float=_no, parse_constant=_no).decode
+_parse_large = json.JSONDecoder(parse_float=_no, parse_constant=_no).decode

@@ -20,19 +20,36 @@ NOTE_BYTES: Final = 1_000_000
 
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 
+ED25519: Final = 0x01
+COSIGNATURE_ED25519: Final = 0x04
+COSIGNATURE_ML_DSA_44: Final = 0x06
+
 _LARGEST: Final = 2**63 - 1
 _SIGNATURES: Final = 100
-_ED25519: Final = b"\x01"
 _SIZE: Final = re.compile("0|[1-9][0-9]{0,18}")
+_KEY_BYTES: Final = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1_312}
 
 
 @dataclass(frozen=True)
 class Key:
-    """A log's Ed25519 key: its name, its 4-byte id, its 32 bytes."""
+    """A verifier key: its name, its 4-byte id, the public key, and the type of its signatures."""
 
     name: str
     key_id: bytes
     public: bytes
+    kind: int = ED25519
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note as it reads: the text, and name, key id and signature of each line; none verified."""
+
+    text: str
+    lines: tuple[tuple[str, bytes, bytes], ...]
+
+    def signatures_of(self, key: Key) -> list[bytes]:
+        """Return what stands under this key's name and id."""
+        return [found for *named, found in self.lines if named == [key.name, key.key_id]]
 
 
 @dataclass(frozen=True)
@@ -45,30 +62,48 @@ class Checkpoint:
 
 
 def read_key(vkey: str) -> Key:
-    """Read `name+hex(id)+base64(0x01 || key)`."""
+    """Read a log's key, `name+hex(id)+base64(0x01 || key)`."""
+    key = _read_key(vkey)
+    if key.kind != ED25519:
+        raise ValueError("the key is not an Ed25519 key (signature type 0x01)")
+    return key
+
+
+def read_witness_key(vkey: str) -> Key:
+    """Read a witness's key, of type 0x04 (Ed25519) or 0x06 (ML-DSA-44): tlog-cosignature."""
+    key = _read_key(vkey)
+    if key.kind == ED25519 or len(key.name.encode()) > 255:  # noqa: PLR2004  opaque<1..2^8-1>
+        raise ValueError("the key is not a witness's key (signature type 0x04 or 0x06)")
+    return key
+
+
+def _read_key(vkey: str) -> Key:
     name, _, rest = vkey.partition("+")
     key_id, _, encoded = rest.partition("+")
     raw = _base64(encoded, "the key")
-    if raw[:1] != _ED25519 or len(raw) != 33:  # noqa: PLR2004  type byte and 32 bytes
-        raise ValueError("the key is not an Ed25519 key (signature type 0x01)")
+    if not raw or len(raw) - 1 != _KEY_BYTES.get(raw[0]):
+        raise ValueError("the key is of no known type, or not of its type's length")
     if not _is_name(name):
         raise ValueError("the key's name is empty or holds a space")
     expected = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
     if key_id != expected.hex():
         raise ValueError("the key's id is not that of its name and key")
-    return Key(name, expected, raw[1:])
+    return Key(name, expected, raw[1:], raw[0])
 
 
 def read_checkpoint(raw: bytes, key: Key, origin: str) -> Checkpoint:
     """Return what `key` signed in a note, which must be a checkpoint of `origin`."""
-    text, lines = _split(raw)
-    signatures = [_signature(line) for line in lines]
-    mine = [found[4:] for name, found in signatures if (name, found[:4]) == (key.name, key.key_id)]
-    if not mine:
+    return open_checkpoint(read_note(raw), key, origin)
+
+
+def open_checkpoint(note: Note, key: Key, origin: str) -> Checkpoint:
+    """Return what `key` signed in a note that was read, which must be a checkpoint of `origin`."""
+    signatures = note.signatures_of(key)
+    if not signatures:
         raise ValueError("the key did not sign it")
-    for signature in mine:
-        _verify(key, signature, text.encode())
-    checkpoint = _body(text)
+    for signature in signatures:
+        _verify(key, signature, note.text.encode())
+    checkpoint = _body(note.text)
     if checkpoint.origin != origin:
         raise ValueError(f"its origin is {checkpoint.origin}, not {origin}")
     return checkpoint
@@ -79,8 +114,8 @@ def text_of(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _split(raw: bytes) -> tuple[str, list[str]]:
-    """Return the signed text and the signature lines."""
+def read_note(raw: bytes) -> Note:
+    """Split a signed note into its text and its signature lines; verify none."""
     if len(raw) > NOTE_BYTES:
         raise ValueError(f"it is longer than {NOTE_BYTES:,} bytes")
     try:
@@ -95,7 +130,7 @@ def _split(raw: bytes) -> tuple[str, list[str]]:
     lines = signatures[:-1].split("\n")
     if len(lines) > _SIGNATURES:
         raise ValueError(f"it has more than {_SIGNATURES} signatures")
-    return text + "\n", lines
+    return Note(text + "\n", tuple(map(_signature, lines)))
 
 
 def _body(text: str) -> Checkpoint:
@@ -114,15 +149,15 @@ def _body(text: str) -> Checkpoint:
     return Checkpoint(origin, int(digits), root)
 
 
-def _signature(line: str) -> tuple[str, bytes]:
-    """Return a signature line's key name, and key id with signature."""
+def _signature(line: str) -> tuple[str, bytes, bytes]:
+    """Return a signature line's key name, key id and signature."""
     name, _, encoded = line.removeprefix("\N{EM DASH} ").partition(" ")
     if not line.startswith("\N{EM DASH} ") or not _is_name(name):
         raise ValueError("it has a malformed signature line")
     raw = _base64(encoded, "a signature")
     if len(raw) <= 4:  # noqa: PLR2004  the key id alone
         raise ValueError("it has a signature line without a signature")
-    return name, raw
+    return name, raw[:4], raw[4:]
 
 
 def _verify(key: Key, signature: bytes, text: bytes) -> None:

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
+STEPS: Final = (
+    "verifier key",
+    "checkpoint",
+    "files",
+    "entries",
+    "tiles",
+    "root",
+    "older checkpoint",
+    "content",
+    "cosignatures",
+    "time stamps",
+)
+KEY, CHECKPOINT, FILES, BUNDLES, TILES, ROOT, OLDER, CONTENT, COSIGNATURES, STAMPS = range(
+    1, len(STEPS) + 1
+)
+
 FETCH_AGAIN: Final = (
     "copy the log again from its operator; if it stays so, the log was changed or damaged: "
     "keep this copy and treat it as an incident"
@@ -23,3 +39,7 @@ class Refusal(Exception):
 
 class UsageError(Exception):
     """The program was called in a way that leaves nothing to verify."""
+
+
+class FormError(ValueError):
+    """What was read is not what it should be; says in a sentence why."""

@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .steps import STEPS
+from .refusal import STEPS
 
 if TYPE_CHECKING:
     from .refusal import Refusal
@@ -39,8 +39,13 @@ class Report:
             line = f"{number:3}  {name:<17} {result:<10} {printable(found)}"
             print(textwrap.fill(line, 96, subsequent_indent=_INDENT), flush=True)
 
-    def finish(self, refusal: Refusal | None, *, key_is_from_folder: bool) -> None:
-        """Say the verdict; steps that a refusal kept from ending are named as such."""
+    def finish(
+        self, refusal: Refusal | None, *, key_is_from_folder: bool, verified_from: int = 0
+    ) -> None:
+        """Say the verdict; steps that a refusal kept from ending are named as such.
+
+        `verified_from` is the first entry that was hashed.
+        """
         done = {step["step"] for step in self.steps}
         for number in range(1, len(STEPS) + 1):
             if refusal and number == refusal.step:
@@ -48,17 +53,14 @@ class Report:
             elif number not in done:
                 self.step(number, "not ended", "")
         if self.as_json:
-            verdict = self._json(refusal) | {"key_is_from_folder": key_is_from_folder}
-            print(json.dumps(verdict, indent=2))
+            known = {"key_is_from_folder": key_is_from_folder, "verified_from": verified_from}
+            print(json.dumps(self._json(refusal) | known, indent=2))
         elif refusal:
             print(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
             print(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
-        elif key_is_from_folder:
-            print(
-                "\nVERIFIED by the key that lies in the folder. Step 1 says what that cannot show."
-            )
         else:
-            print("\nVERIFIED. Every entry is the one that the log's key signed.")
+            by_folder = " by the key that lies in the folder" if key_is_from_folder else ""
+            print(f"\n{_verdict(by_folder, verified_from)}")
 
     def _json(self, refusal: Refusal | None) -> dict[str, object]:
         return {
@@ -73,6 +75,18 @@ class Report:
                 "advice": refusal.advice,
             },
         }
+
+
+def _verdict(by_folder: str, verified_from: int) -> str:
+    if verified_from:
+        return textwrap.fill(
+            f"VERIFIED{by_folder} FROM ENTRY {verified_from:,} ON. The entries before it were not "
+            "in this copy: nothing was found out about them, but that the tree is the signed one.",
+            96,
+        )
+    if by_folder:
+        return f"VERIFIED{by_folder}. Step 1 says what that cannot show."
+    return "VERIFIED. Every entry is the one that the log's key signed."
 
 
 def printable(text: str) -> str:

@@ -4,13 +4,17 @@
    brings it (`--vkey`); a key that lies in the folder itself shows that the
    copy is whole, and not whose it is.
 2. Checkpoint: a signed note of exactly the form of C2SP signed-note and
-   tlog-checkpoint, signed by that key, for the origin of the key's name.
+   tlog-checkpoint, signed by that key, for the origin of the key's name. Of an
+   archive it is the newest one whose last tiles are there.
 3. Files: `tile/` holds each file that a log of the checkpoint's size has, of a
    possible length, and nothing else. Partial tiles and bundles of earlier
-   sizes may be there.
+   sizes may be there. A copy that says to begin at a later entry (`minimum`)
+   is refused, unless the auditor accepts that (`--allow-pruned`) or gives the
+   rest (`--also`).
 4. Entries: each bundle is cut exactly into its entries, whose hashes are the
    tile of level 0. Partial bundles and tiles of earlier sizes are beginnings
-   of the present ones.
+   of the present ones. Of entries before the minimum nothing is hashed: the
+   tiles of level 1 stand for them.
 5. Tiles: each tile above is recomputed from the level below it.
 6. Root: the recomputed root is the one that was signed.
 7. Older checkpoint, if given: signed by the same key for the same origin, not
@@ -18,40 +22,72 @@
    make, so that nothing was rewritten since.
 8. Content: whether the entries are Seawall's. It is said and never refused,
    since other logs have other entries.
+9. Cosignatures, if witnesses are given: the present checkpoint, or the newest
+   of `published/` that has enough, is cosigned by as many different witnesses
+   as the auditor demands, and its root is what the log's first entries make. A
+   bad cosignature of a given witness is refused; those of others are ignored.
+10. Time stamps, if an authority is given: the newest stamp in `published/` is
+   of RFC 3161, by a certificate of that authority, over a checkpoint whose
+   root is what the log's first entries make.
 
-Steps 4 to 6 are one pass over the log, a bundle at a time.
+Steps 4 to 6 are one pass over the log, which also recomputes the roots that
+steps 7, 9 and 10 compare.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .content import Contents
-from .folder import HASH, WIDTH, Folder, rows_of
-from .note import NOTE_BYTES, Checkpoint, Key, read_checkpoint, text_of
-from .refusal import FETCH_AGAIN, Refusal
+from .entries import Bundles, Run, check_stale_tiles
+from .folder import WIDTH, Copy, Folder, rows_of
+from .note import Key, read_checkpoint, text_of
+from .published import (
+    CHECKPOINT_FILE,
+    Claim,
+    Signed,
+    can_be_recomputed,
+    newest_archived,
+    read_minimum,
+    read_signed,
+)
+from .refusal import (
+    BUNDLES,
+    CHECKPOINT,
+    CONTENT,
+    COSIGNATURES,
+    FILES,
+    KEY,
+    OLDER,
+    ROOT,
+    STAMPS,
+    TILES,
+    Refusal,
+)
+from .runs import runs
+from .stamp import Authority, find_stamped
 from .tree import Tree
+from .witnesses import Policy, find_witnessed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
-
-STEPS: Final = (
-    "verifier key",
-    "checkpoint",
-    "files",
-    "entries",
-    "tiles",
-    "root",
-    "older checkpoint",
-    "content",
-)
-KEY, CHECKPOINT, FILES, BUNDLES, TILES, ROOT, OLDER, CONTENT = range(1, len(STEPS) + 1)
 
 _READ_ALL: Final = 65_536
 """Up to this many entries step 8 reads each; of a longer log, one of each bundle."""
+
+_NOT_ASKED: Final = {
+    OLDER: "give one with --checkpoint to show that nothing was rewritten since",
+    COSIGNATURES: "give the keys of the log's witnesses with --witness to show that there is one "
+    "history for all",
+    STAMPS: "give the authority's certificate with --timestamp-authority to show since when the "
+    "log has been so",
+}
+_PRUNED: Final = (
+    "get the rest from the log's archive and give its folder with --also; to verify only what is "
+    "here, use --allow-pruned"
+)
 
 
 @dataclass(frozen=True)
@@ -67,125 +103,90 @@ class Request:
     every_entry: bool
     progress: Callable[[int, int], None]
     """Told now and then how many entries of how many are done."""
+    also: tuple[Path, ...] = ()
+    """Folders that hold what the first one lacks."""
+    is_archive: bool = False
+    allows_pruned: bool = False
+    witnesses: Policy | None = None
+    authority: Authority | None = None
 
 
-def verify(request: Request) -> Iterator[tuple[int, str, str]]:
-    """Yield (step, result, what was found) for each step; `Refusal` where the log fails."""
-    folder = Folder(request.folder)
+Step = tuple[int, str, str]
+"""Number, result, and what was found."""
+
+
+def verify(request: Request) -> Generator[Step, None, int]:
+    """Yield each step as it ends; `Refusal` where the log fails.
+
+    Returns the first entry that was hashed: zero, unless a pruned copy was allowed.
+    """
     yield KEY, "ok", _whose_key(request)  # 1
-    checkpoint = _open_checkpoint(folder.read(CHECKPOINT, "checkpoint", NOTE_BYTES), request)  # 2
-    yield (
-        CHECKPOINT,
-        "ok",
-        f"{checkpoint.origin}, {checkpoint.size:,} entries, root {text_of(checkpoint.root)}",
-    )
-    count = folder.check_files(FILES, checkpoint.size)  # 3
-    yield FILES, "ok", f"{count:,} tiles and bundles, none missing and none strange"
-    older = _open_older(request, checkpoint)
-    run = _Pass(folder, checkpoint.size, older if isinstance(older, Checkpoint) else None, request)
+    folder = Folder(request.folder, may_be_later=request.is_archive)
+    present, newer = _present(folder, request)  # 2
+    size, root = present.checkpoint.size, present.checkpoint.root
+    found = f"{present.checkpoint.origin}, {size:,} entries, root {text_of(root)}"
+    yield CHECKPOINT, "ok", f"{found}{_newer(newer)}"
+    copy = _open_copy(folder, request, size)  # 3
+    yield FILES, "ok", _files(copy, copy.check_files(FILES, size))
+    claims = _claims(request, copy, present)
+    run = _Pass(copy, size, {size} | _sizes(claims.values()), request)
     run.through()  # 4, 5
-    yield BUNDLES, "ok", f"{checkpoint.size:,} entries hash to the tiles of level 0"
+    yield BUNDLES, "ok", _hashed(copy, size)
     yield TILES, "ok", f"{run.tiles:,} higher tiles recomputed"
-    if run.tree.root([]) != checkpoint.root:  # 6
-        raise Refusal(ROOT, "checkpoint", "signs another root than the entries and tiles make")
+    if run.roots[size] != root:  # 6
+        raise Refusal(ROOT, present.file, "signs another root than the entries and tiles make")
     yield ROOT, "ok", "the recomputed root is the signed one"
-    yield OLDER, *_judge_older(request, older, run.older_root)  # 7
-    yield CONTENT, "ok", run.contents.sentence(checkpoint.size)  # 8
+    yield OLDER, *_judge(OLDER, claims, run.roots)  # 7
+    yield CONTENT, "ok", run.contents.sentence(size)  # 8
+    yield COSIGNATURES, *_judge(COSIGNATURES, claims, run.roots)  # 9
+    yield STAMPS, *_judge(STAMPS, claims, run.roots)  # 10
+    return copy.minimum
 
 
 class _Pass:
     """One reading of the log from its first bundle to its last."""
 
-    def __init__(
-        self, folder: Folder, size: int, older: Checkpoint | None, request: Request
-    ) -> None:
+    def __init__(self, copy: Copy, size: int, sizes: set[int], request: Request) -> None:
         self.tiles = 0
         self.contents = Contents()
-        self.older_root = b""
-        self.tree = Tree(lambda level, index, raw: self._check_tile(level, index, WIDTH, raw))
-        self._folder = folder
+        self.roots: dict[int, bytes] = {}
+        """The root of each size that was asked for."""
+        self._copy = copy
         self._size = size
         self._rows = rows_of(size)
-        self._older = older
+        self._asked = sorted(sizes, reverse=True)
         self._progress = request.progress
-        self._reads_all = request.every_entry or size <= _READ_ALL
+        self._tree = Tree(lambda level, index, raw: self._check_tile(level, index, WIDTH, raw))
+        reads_all = request.every_entry or size <= _READ_ALL
+        self._bundles = Bundles(copy, size, frozenset(sizes), reads_all=reads_all)
 
     def through(self) -> None:
         """Check every bundle and tile; a refusal at the first that is wrong."""
-        for base in range(0, self._size, WIDTH):
-            leaves = self._check_bundle(base // WIDTH, min(WIDTH, self._size - base))
-            if self._older and base <= self._older.size < base + WIDTH:
-                self.older_root = self.tree.root(leaves[: self._older.size - base])
-            self.tree.join(leaves)
-            self._progress(self.tree.size, self._size)
-        if self._older and self._older.size == self._size:
-            self.older_root = self.tree.root([])
-        for level, row in enumerate(self.tree.rows):
-            if level and row:
+        run = Run()
+        for run in runs(self._bundles, self._size):
+            for node in run.roots:
+                self._answer(run.tails)
+                self._tree.join(node)
+            self.contents.add(run.contents)
+            self._progress(self._tree.bundles * WIDTH, self._size)
+        self._answer(run.tails)
+        for level, row in enumerate(self._tree.rows, 1):
+            if row:
                 self._check_tile(level, self._rows[level + 1].full, len(row), b"".join(row))
 
-    def _check_bundle(self, index: int, width: int) -> list[bytes]:
-        """Return the leaf hashes of a bundle that agrees with its tile."""
-        bundles, tiles = self._rows[0], self._rows[1]
-        raw = self._folder.read_row(BUNDLES, bundles, index, width)
-        ends = _cut(raw, width)
-        if ends is None:
-            problem = f"is not exactly {width} entries, each behind its length"
-            raise Refusal(BUNDLES, bundles.path(index, width), problem)
-        leaves = _hash(raw, ends)
-        tile = self._folder.read_row(BUNDLES, tiles, index, width)
-        if b"".join(leaves) != tile:
-            at = next(i for i in range(width) if leaves[i] != tile[i * HASH : (i + 1) * HASH])
-            problem = f"entry {index * WIDTH + at} is not what {tiles.path(index, width)} holds"
-            raise Refusal(BUNDLES, bundles.path(index, width), problem)
-        for stale in self._folder.stale_widths(BUNDLES, bundles, index):
-            kept = self._folder.read_row(BUNDLES, bundles, index, stale)
-            _require_beginning(BUNDLES, bundles.path(index, stale), kept, raw[: ends[stale - 1]])
-        self._check_stale_tiles(BUNDLES, 0, index, tile)
-        for at in range(width if self._reads_all else 1):
-            self.contents.count(raw[(ends[at - 1] if at else 0) + 2 : ends[at]])
-        return leaves
+    def _answer(self, tails: dict[int, bytes]) -> None:
+        """Keep the roots of the sizes that end in the next bundle, or just before it."""
+        while self._asked and self._asked[-1] // WIDTH == self._tree.bundles:
+            size = self._asked.pop()
+            self.roots[size] = self._tree.root(tails.get(size, b""))
 
     def _check_tile(self, level: int, index: int, width: int, expected: bytes) -> None:
         row = self._rows[level + 1]
-        if self._folder.read_row(TILES, row, index, width) != expected:
+        if self._copy.read_row(TILES, row, index, width) != expected:
             problem = f"does not follow from the tiles of level {level - 1}"
             raise Refusal(TILES, row.path(index, width), problem)
-        self._check_stale_tiles(TILES, level, index, expected)
+        check_stale_tiles(self._copy, TILES, row, index, expected)
         self.tiles += 1
-
-    def _check_stale_tiles(self, step: int, level: int, index: int, tile: bytes) -> None:
-        row = self._rows[level + 1]
-        for width in self._folder.stale_widths(step, row, index):
-            kept = self._folder.read_row(step, row, index, width)
-            _require_beginning(step, row.path(index, width), kept, tile[: width * HASH])
-
-
-def _cut(raw: bytes, width: int) -> list[int] | None:
-    """Return where each entry of a bundle ends, or None if it is not exactly `width` of them."""
-    ends: list[int] = []
-    end, length = 0, len(raw)
-    for _ in range(width):
-        if end + 2 > length:
-            return None
-        end += 2 + (raw[end] << 8 | raw[end + 1])
-        ends.append(end)
-    return ends if end == length else None
-
-
-def _hash(raw: bytes, ends: list[int]) -> list[bytes]:
-    """Return the leaf hashes, SHA-256(0x00 || entry), of a bundle's entries."""
-    sha256 = hashlib.sha256
-    leaves, start = [], 2
-    for end in ends:
-        leaves.append(sha256(b"\x00" + raw[start:end]).digest())
-        start = end + 2
-    return leaves
-
-
-def _require_beginning(step: int, file: str, kept: bytes, expected: bytes) -> None:
-    if kept != expected:
-        raise Refusal(step, file, "was kept from an earlier size, and is not how the log began")
 
 
 def _whose_key(request: Request) -> str:
@@ -198,38 +199,100 @@ def _whose_key(request: Request) -> str:
     return f"{named}, as given"
 
 
-def _open_checkpoint(raw: bytes, request: Request) -> Checkpoint:
-    try:
-        return read_checkpoint(raw, request.key, request.origin)
-    except ValueError as error:
-        advice = f"make sure that the key is the right one; if it is, {FETCH_AGAIN}"
-        raise Refusal(CHECKPOINT, "checkpoint", str(error), advice) from None
+def _present(folder: Folder, request: Request) -> tuple[Signed, int]:
+    """Return the checkpoint to verify by, and how many newer ones an archive holds."""
+    if request.is_archive:
+        return newest_archived(folder, request.key, request.origin)
+    return read_signed(folder, CHECKPOINT, CHECKPOINT_FILE, request.key, request.origin), 0
 
 
-def _open_older(request: Request, present: Checkpoint) -> Checkpoint | Refusal | None:
-    """Return the older checkpoint, or the refusal that step 7 will raise in its turn."""
-    if request.older is None:
-        return None
-    file, raw = request.older
+def _newer(count: int) -> str:
+    if not count:
+        return ""
+    return f"; {count:,} newer checkpoints lie there WITHOUT the tiles of their last entries"
+
+
+def _open_copy(folder: Folder, request: Request, size: int) -> Copy:
+    """Return the folders together; a refusal if entries are missing without consent."""
+    folders = [folder, *(Folder(path, may_be_later=True) for path in request.also)]
+    for each in folders:
+        each.minimum = read_minimum(each, size)
+    copy = Copy(*folders)
+    if copy.minimum and not request.allows_pruned:
+        problem = f"says that the copy begins at entry {copy.minimum:,}: the others are not here"
+        raise Refusal(FILES, "minimum", problem, _PRUNED)
+    return copy
+
+
+def _files(copy: Copy, count: int) -> str:
+    found = f"{count:,} tiles and bundles, none missing and none strange"
+    if later := sum(folder.later for folder in copy.folders):
+        found += f"; {later:,} of a larger log were not read"
+    if copy.minimum:
+        found += f"; those of the first {copy.minimum:,} entries are NOT in this copy"
+    return found
+
+
+def _hashed(copy: Copy, size: int) -> str:
+    if not copy.minimum:
+        return f"{size:,} entries hash to the tiles of level 0"
+    return (
+        f"{size - copy.minimum:,} entries, from {copy.minimum:,} on, hash to the tiles of level 0; "
+        f"the {copy.minimum:,} before them were NOT hashed: the tiles of level 1 stand for them"
+    )
+
+
+def _claims(request: Request, copy: Copy, present: Signed) -> dict[int, Claim | Refusal]:
+    """Return what steps 7, 9 and 10 will judge, or the refusals that they raise in their turn."""
+    folder = copy.folders[0]
+    given = (folder, present, request.key)
+    finders: dict[int, Callable[[], Claim]] = {}
+    if older := request.older:
+        finders[OLDER] = lambda: _open_older(older, request, present, copy.minimum)
+    if policy := request.witnesses:
+        finders[COSIGNATURES] = lambda: find_witnessed(*given, policy, copy.minimum)
+    if authority := request.authority:
+        finders[STAMPS] = lambda: find_stamped(*given, authority, copy.minimum)
+    claims: dict[int, Claim | Refusal] = {}
+    for step, find in finders.items():
+        try:
+            claims[step] = find()
+        except Refusal as refusal:
+            claims[step] = refusal
+    return claims
+
+
+def _sizes(claims: Iterable[Claim | Refusal]) -> set[int]:
+    return {claim.size for claim in claims if isinstance(claim, Claim)}
+
+
+def _open_older(given: tuple[str, bytes], request: Request, present: Signed, minimum: int) -> Claim:
+    file, raw = given
     try:
         older = read_checkpoint(raw, request.key, request.origin)
     except ValueError as error:
-        return Refusal(OLDER, file, str(error), "use a checkpoint of this log, saved unchanged")
-    if older.size > present.size:
-        problem = f"signs {older.size:,} entries, and the log has {present.size:,}: it was cut back"
-        return Refusal(OLDER, file, problem)
-    return older
+        advice = "use a checkpoint of this log, saved unchanged"
+        raise Refusal(OLDER, file, str(error), advice) from None
+    size, now = older.size, present.checkpoint.size
+    if size > now:
+        problem = f"signs {size:,} entries, and the log has {now:,}: it was cut back"
+        raise Refusal(OLDER, file, problem)
+    if not can_be_recomputed(size, minimum):
+        problem = f"signs {size:,} entries, and those before {minimum:,} are not in this copy"
+        raise Refusal(OLDER, file, problem, "give the folder that holds them with --also")
+    return Claim(file, size, older.root, f"the first {size:,} entries are what was signed then")
 
 
-def _judge_older(
-    request: Request, older: Checkpoint | Refusal | None, root: bytes
+def _judge(
+    step: int, claims: dict[int, Claim | Refusal], roots: dict[int, bytes]
 ) -> tuple[str, str]:
-    """Return step 7's result and what was found."""
-    if isinstance(older, Refusal):
-        raise older
-    if older is None or request.older is None:
-        return "not asked", "give one with --checkpoint to show that nothing was rewritten since"
-    if older.root != root:
-        problem = f"signs another history: the log's first {older.size:,} entries were rewritten"
-        raise Refusal(OLDER, request.older[0], problem)
-    return "ok", f"the first {older.size:,} entries are what was signed then"
+    """Return a step's result and what was found."""
+    claim = claims.get(step)
+    if claim is None:
+        return "not asked", _NOT_ASKED[step]
+    if isinstance(claim, Refusal):
+        raise claim
+    if claim.root != roots[claim.size]:
+        problem = f"signs another history: the log's first {claim.size:,} entries were rewritten"
+        raise Refusal(step, claim.file, problem)
+    return "ok", claim.found

@@ -1,4 +1,4 @@
-"""Growing the tree of RFC 6962 from its leaves, a tile at a time, in bounded memory."""
+"""Growing the tree of RFC 6962 from the roots of its bundles, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,43 +12,38 @@ from .note import EMPTY_ROOT
 
 
 class Tree:
-    """The incomplete tiles at the right edge, level by level.
+    """The incomplete tiles at the right edge, from level 1 upwards.
 
-    `completed` is told of each tile of level 1 and above as it fills: level,
-    index, and its 256 hashes.
+    `completed` is told of each tile as it fills: level, index, and its 256 hashes.
     """
 
     def __init__(self, completed: Callable[[int, int, bytes], None]) -> None:
-        self.size = 0
+        self.bundles = 0
         self.rows: list[list[bytes]] = []
         self._completed = completed
 
-    def join(self, leaves: list[bytes]) -> None:
-        """Add the leaves of one bundle; none may follow a bundle of fewer than 256."""
-        self.size += len(leaves)
-        self._put(0, leaves)
+    def join(self, node: bytes) -> None:
+        """Add the root of the next full bundle."""
+        self.bundles += 1
+        for above in range(len(self.rows) + 1):
+            if above == len(self.rows):
+                self.rows.append([])
+            row = self.rows[above]
+            row.append(node)
+            if len(row) < 256:  # noqa: PLR2004  not a full tile yet
+                return
+            index = (self.bundles >> 8 * (above + 1)) - 1
+            self._completed(above + 1, index, b"".join(row))
+            node = root_of(row)
+            row.clear()
 
-    def root(self, following: list[bytes]) -> bytes:
-        """Return the root if `following`, less than a bundle, came next."""
-        tail: list[bytes] = []
-        for level, row in enumerate(self.rows):
-            hashes = [*row, *(following if level == 0 else []), *tail]
-            tail = [root_of(hashes)] if hashes else []
-        if not self.rows and following:
-            tail = [root_of(following)]
-        return tail[0] if tail else EMPTY_ROOT
-
-    def _put(self, level: int, hashes: list[bytes]) -> None:
-        if level == len(self.rows):
-            self.rows.append([])
-        row = self.rows[level]
-        row += hashes
-        if len(row) == 256:  # noqa: PLR2004  a full tile
-            if level:
-                index = (self.size >> 8 * (level + 1)) - 1
-                self._completed(level, index, b"".join(row))
-            self.rows[level] = []
-            self._put(level + 1, [root_of(row)])
+    def root(self, following: bytes) -> bytes:
+        """Return the root if a bundle that is not full came next, whose root this is, if any."""
+        tail = following
+        for row in self.rows:
+            hashes = [*row, tail] if tail else row
+            tail = root_of(hashes) if hashes else b""
+        return tail or EMPTY_ROOT
 
 
 def root_of(hashes: list[bytes]) -> bytes:
