@@ -181,12 +181,14 @@ async def opened(
         poolclass=QueuePool,
         use_native_hstore=False,
     )
-    connecting = connecting or partial(connect, address, limit_seconds=limit_seconds)
+    connecting = connecting or partial(
+        connect, address, limit_seconds=limit_seconds, is_writing=True
+    )
     try:
         signer = Signer(SIGNING_KEY.sign, PUBLIC_KEY, RECEIPT_KEY)
         ledger = PrunedLedger(connecting, signer, limit_seconds=limit_seconds)
         pruner = Address.read(server.url(name, PRUNER))
-        ledger.pruner = PostgresPruner(partial(connect, pruner, limit_seconds=limit_seconds))
+        ledger.pruner = PostgresPruner(partial(connect, pruner, is_writing=True))
         try:
             yield Opened(
                 server, name, ledger, SqlStore(engine, PUBLIC_KEY), SqlKeys(engine, ledger)

@@ -81,9 +81,9 @@ def test_a_temporary_table_deceives_no_trigger(postgres_server: Server, database
     postgres_server.ask("update heads set size = 256", database)
     with psycopg.connect(postgres_server.url(database, PRUNER)) as connection:
         connection.execute("create temporary table archived (like public.archived)")
-        connection.execute(
-            "insert into archived values ('clinic', 0, 'a', '', '', 0), ('clinic', 0, 'b', '', '', 0)"
-        )
+        for archive in "ab":
+            row = ("clinic", 0, archive, "", "", 0)
+            connection.execute("insert into archived values (%s, %s, %s, %s, %s, %s)", row)
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute("update public.heads set minimum = 256")
 
@@ -167,7 +167,7 @@ def test_a_server_that_may_forget_is_refused(postgres_server: Server, commits: s
     postgres_server.ask(f"alter database {name} set synchronous_commit = '{commits}'")
     address = Address.read(postgres_server.url(name))
     with pytest.raises(Refused) as caught:
-        connect(address, limit_seconds=5)
+        connect(address, is_writing=True)
     assert caught.value.code == "database-not-durable"
     connect(address).close()
 

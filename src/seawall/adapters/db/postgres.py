@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 _ALLOWED: Final = frozenset(
     {"host", "port", "user", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey"}
 )
-_OLDEST: Final = 150_000
+_OLDEST: Final = 170_000
+"""The first with `transaction_timeout`, which alone ends a transaction whose client stopped."""
 _CONNECT_SECONDS: Final = 2
 """The shortest time that the library knows."""
-_READ_SECONDS: Final = 30.0
+READ_SECONDS: Final = 30.0
 _SESSION: Final = """
 select set_config('search_path', 'public, pg_temp', false),
   set_config('statement_timeout', %s, false),
   set_config('lock_timeout', %s, false),
-  set_config('idle_in_transaction_session_timeout', %s, false),
-  current_setting('server_version_num')::int,
+  set_config('transaction_timeout', %s, false),
   current_setting('synchronous_commit'), current_setting('fsync'),
   current_setting('full_page_writes')
 """
@@ -82,14 +82,14 @@ class Address:
         return Address({**self.parameters, "user": role}, password)
 
 
-def connect(address: Address, *, limit_seconds: float | None = None) -> Any:
-    """Open a connection whose statements, locks and silences end in time.
+def connect(
+    address: Address, *, limit_seconds: float = READ_SECONDS, is_writing: bool = False
+) -> Any:
+    """Open a connection whose statements, transactions and silences end in time; 0 is no limit.
 
-    With a limit it is one that writes: `Refused` if the server would not make commits
-    durable. Without, it reads.
+    For one that writes `Refused` if the server would not make every commit durable.
     """
-    seconds = limit_seconds or _READ_SECONDS
-    milliseconds = str(max(1, round(seconds * 1000)))
+    milliseconds = str(round(limit_seconds * 1000))
     with foreign_errors():
         connection = psycopg.connect(
             make_conninfo(**address.given),
@@ -97,18 +97,29 @@ def connect(address: Address, *, limit_seconds: float | None = None) -> Any:
             application_name="seawall",
             connect_timeout=_CONNECT_SECONDS,
             gssencmode="disable",
-            target_session_attrs="read-write" if limit_seconds else "any",
+            target_session_attrs="read-write" if is_writing else "any",
             keepalives_idle=5,
             keepalives_interval=2,
             keepalives_count=3,
             tcp_user_timeout=milliseconds,
         )
-        row = connection.execute(_SESSION, (milliseconds,) * 3).fetchone()
-    try:
-        _check_server(row or (), is_writing=limit_seconds is not None)
-    except Refused:
+        if connection.info.server_version < _OLDEST:
+            connection.close()
+            raise Refused(
+                "database-version",
+                "the database server is older than PostgreSQL 17",
+                "use PostgreSQL 17 or newer",
+            )
+        row = connection.execute(_SESSION, (milliseconds,) * 3).fetchone() or ()
+    # `local` and `remote_write` lose what was acknowledged when a standby takes over.
+    is_durable = row[-3] in {"on", "remote_apply"} and row[-2:] == ("on", "on")
+    if is_writing and not is_durable:
         connection.close()
-        raise
+        raise Refused(
+            "database-not-durable",
+            "the database server does not make every commit durable",
+            "set synchronous_commit, fsync and full_page_writes to on, for this role too",
+        )
     return connection
 
 
@@ -131,24 +142,6 @@ def foreign_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise translate_state(error.sqlstate) from None
-
-
-def _check_server(row: tuple[Any, ...], *, is_writing: bool) -> None:
-    version, commits, *flushes = row[4:]
-    if version < _OLDEST:
-        raise Refused(
-            "database-version",
-            "the database server is older than PostgreSQL 15",
-            "use PostgreSQL 15 or newer",
-        )
-    # `local` and `remote_write` lose what was acknowledged when a standby takes over.
-    is_durable = commits in {"on", "remote_apply"} and flushes == ["on", "on"]
-    if is_writing and not is_durable:
-        raise Refused(
-            "database-not-durable",
-            "the database server does not make every commit durable",
-            "set synchronous_commit, fsync and full_page_writes to on, for this role too",
-        )
 
 
 def _is_here(host: str) -> bool:

@@ -80,6 +80,9 @@ class Batch:
             job.answer = job.error = None
         self._begin()
         for job in self._jobs:
+            # Locks may have taken the time that its caller had; what nobody awaits is not done.
+            if job.is_abandoned:
+                continue
             try:
                 self._take(job)
             except (Conflict, Missing, NotAWriteError) as error:

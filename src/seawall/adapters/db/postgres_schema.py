@@ -65,7 +65,7 @@ def prepare_database(owner: Address, service: str, pruner: str | None = None) ->
             "owner, service and pruner must be different roles of the database",
             "create a role for each; see docs/how-to/use-postgresql.md",
         )
-    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(owner))
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connect(owner, limit_seconds=0))
     try:
         with translated(), engine.begin() as connection:
             connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
