@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from itertools import count
@@ -56,13 +56,15 @@ class Server:
     """A PostgreSQL server of its own, reached through a socket in its folder."""
 
     folder: Path
-    programs: Path
-    user: str | None
+    programs: Path | None = None
+    """Where its programs are; without them it can only be reached."""
+    user: str | None = None
     """As whom its programs run, where that is not as we do."""
-    _numbers: Iterator[int]
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of the server's programs; its output goes to the server's log."""
+        assert self.programs is not None
         with (self.folder / "log").open("ab") as log:
             subprocess.run(  # noqa: S603  programs of a package that we depend on
                 [str(self.programs / program), "-D", str(self.folder / "cluster"), *arguments],
@@ -124,7 +126,7 @@ def running(settings: str = "") -> Iterator[Server]:
                     shutil.copytree(package.parent / name, folder / "programs" / name)
             package = folder / "programs" / package.name
             shutil.chown(folder, user)
-        server = Server(folder, package / "pginstall" / "bin", user, count())
+        server = Server(folder, package / "pginstall" / "bin", user)
         server.run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--wal-segsize=1")
         with (folder / "cluster" / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS.format(folder=folder) + settings)
