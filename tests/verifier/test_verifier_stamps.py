@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,6 +160,55 @@ def test_chain_of_authorities(tmp_path: Path) -> None:
     assert read(stamp(tmp_path, TEXT, signer), signer)
     with pytest.raises(ValueError, match="not issued under a given one"):
         read(stamp(tmp_path, TEXT, signer, upper))
+
+
+def encoded(tag: int, *parts: bytes) -> bytes:
+    """Return a DER element of these parts."""
+    content = b"".join(parts)
+    length = len(content).to_bytes(2, "big")
+    if len(content) < 128:
+        return bytes([tag]) + length[1:] + content
+    return bytes([tag, 0x82 if length[0] else 0x81]) + length.lstrip(b"\0") + content
+
+
+def with_signature(raw: bytes, algorithm: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """Return a stamp whose signature is of another kind, which openssl does not make."""
+    status, token = der.read(raw).parts().rest()
+    kind, held = token.parts().rest()
+    *before, signers = held.parts(der.context(0)).take().parts().rest()
+    signer = signers.parts(der.SET).take().parts().rest()
+    attributes = bytes([der.SET]) + signer[3].raw[1:]
+    made = [*(each.raw for each in signer[:4]), algorithm, encoded(der.OCTETS, sign(attributes))]
+    signed = encoded(
+        der.SEQUENCE,
+        *(each.raw for each in before),
+        encoded(der.SET, encoded(der.SEQUENCE, *made)),
+    )
+    token_raw = encoded(der.SEQUENCE, kind.raw, encoded(der.context(0), signed))
+    return encoded(der.SEQUENCE, status.raw, token_raw)
+
+
+@pytest.mark.parametrize("bits", [0, 1])
+def test_rsa_pss(bits: int, tmp_path: Path) -> None:
+    """A signature by RSASSA-PSS is read, with the hash that its parameters name."""
+    key = rsa.generate_private_key(65_537, 2_048)
+    raw = stamp(tmp_path, TEXT, stamper(ROOT, key=key))
+    # RFC 4055: id-RSASSA-PSS with SHA-256, MGF1 with SHA-256, and a salt of 32 bytes.
+    sha256 = "300d06096086480165030402010500"
+    algorithm = bytes.fromhex(
+        f"304106092a864886f70d01010a3034a00f{sha256}a11c301a06092a864886f70d010108{sha256}a203020120"
+    )
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+
+    def sign(message: bytes) -> bytes:
+        return key.sign(message + bytes(bits), pss, hashes.SHA256())
+
+    changed = with_signature(raw, algorithm, sign)
+    if bits:
+        with pytest.raises(FormError, match="signature is bad"):
+            read(changed)
+    else:
+        assert read(raw) == read(changed)
 
 
 def long_chain(length: int) -> list[Authority]:
