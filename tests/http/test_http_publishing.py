@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fakes import FakeClock, MemoryLedger, MemoryStore, RecordingNotifier
+from seawall.cli.ledger.exporting import write_export
 from seawall.compose.publishing import publishing
 from seawall.config import Settings, TimeStamps, Witness
 from seawall.core.errors import Invalid
 from seawall.core.ledger.cosignature import is_witnessed, parse_cosigner
+from seawall.verifier.__main__ import main as verify
 from witnesses import Running, made, witnessing
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def test_a_server_publishes_what_its_settings_say(
                     asyncio.run(here.store.newest_witnessed(head.log, head.size)) for head in heads
                 ]
             proof = asyncio.run(here.read_ledger.proof(heads[0].log, 0))
+            asyncio.run(write_export(here, heads[0].log, tmp_path / "copy"))
 
     key = parse_cosigner(witness.vkeys[1])
     now = int(time.time())
@@ -77,6 +80,11 @@ def test_a_server_publishes_what_its_settings_say(
     for head, published in zip(heads, found, strict=True):
         assert is_witnessed(published.note, head.vkey, [key], 1, now=now)
     assert key.name in proof
+    assert f"{key}\n" == (tmp_path / "copy" / "witnesses").read_text()
+    shown = tmp_path / "copy" / "published" / str(found[0].size) / "checkpoint"
+    assert found[0].note == shown.read_text()
+    arguments = ["--vkey", heads[0].vkey, "--witness", str(key), "--witnesses-required", "1"]
+    assert 0 == verify([str(tmp_path / "copy"), *arguments])
 
 
 def configured(**settings: Any) -> PublishCheckpoints | None:

@@ -94,7 +94,8 @@ def noted(case: dict[str, Any], log: SeededLog) -> str:
 def submission(case: dict[str, Any], log: SeededLog) -> bytes:
     """Return the body of a case's request."""
     if "raw" in case:
-        return str(case["raw"]).encode()
+        raw: str | bytes = case["raw"]
+        return raw if isinstance(raw, bytes) else raw.encode()
     if "fork" in case:
         log = SeededLog(log.origin, log.origin, fork=case["fork"])
     note = noted(case, log)
@@ -168,6 +169,11 @@ def test_monitors_get_404_before_the_first_checkpoint(serving: Running, log: See
 def test_what_is_not_offered_is_404(serving: Running, method: str, path: str) -> None:
     """Other paths and methods do not exist; sign-subtree is optional, and not offered."""
     assert 404 == serving.send(method, path, b"x").status
+
+
+def test_a_process_that_runs_says_so(serving: Running) -> None:
+    """Whoever watches the witness has something to ask."""
+    assert 200 == serving.send("GET", "/healthz").status
 
 
 def test_a_body_over_the_limit_is_refused(serving: Running) -> None:

@@ -62,6 +62,11 @@ async def write_export(installation: Installation, log: str, folder: Path) -> in
             count += 1
             if count % 1000 == 0:
                 say(f"wrote {count:,} files")
+        if installation.settings.witnesses:
+            # For information: an auditor brings the keys that he believes.
+            vkeys = "".join(f"{witness.vkey}\n" for witness in installation.settings.witnesses)
+            (folder / "witnesses").write_text(vkeys, encoding="ascii")
+            count += 1
     except OSError as error:
         raise Unavailable(
             "export-unwritable", f"the export cannot be written ({error.strerror})", "free space"
