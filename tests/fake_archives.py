@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ class MemoryArchive:
 
     async def put(self, path: str, content: bytes, retain_until: datetime) -> str:
         """Keep a new object, or its longer retention."""
+        await asyncio.sleep(0)  # as any real archive, it lets others go on meanwhile
         self._answer()
         held = self.objects.get(path)
         if held is None:

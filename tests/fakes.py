@@ -314,10 +314,11 @@ class MemoryStore:
         held = self._ledger.logs.get(log)
         return held is not None and any(row[:2] == (facet, value) for row in held.facets)
 
-    async def published(self, log: str) -> list[Published]:
-        """Return the checkpoints that were published, oldest first."""
+    async def published(self, log: str, *, above: int = -1) -> list[Published]:
+        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
         held = self._ledger.logs.get(log)
-        return [made for _, made in sorted(held.published.items())] if held else []
+        found = sorted(held.published.items()) if held else []
+        return [made for size, made in found if size > above]
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:
         """Return the newest published checkpoint that is witnessed, of at least this size."""

@@ -104,6 +104,17 @@ async def test_a_publication_grows_with_what_the_world_says(books: Books) -> Non
     assert [cosigned, Published("clinic", 3, 7, "x", is_witnessed=True, stamp=b"t")] == found
 
 
+async def test_publications_above_a_size_are_found(books: Books) -> None:
+    """Those of larger sizes alone, so that a reader can go on where it was."""
+    for size in (1, 3, 5):
+        made = Published("clinic", size, 5, "note", is_witnessed=False)
+        await books.ledger.remember([KeepPublished(made)])
+    found = {above: await books.store.published("clinic", above=above) for above in (0, 3, 5)}
+    assert {0: [1, 3, 5], 3: [5], 5: []} == {
+        above: [made.size for made in several] for above, several in found.items()
+    }
+
+
 async def test_what_archives_hold_is_remembered(books: Books) -> None:
     """Each archive's copy of a bundle is a fact of its own."""
     facts: list[Fact] = [an_archived(1, "b"), an_archived(0, "b"), an_archived(0, "a")]

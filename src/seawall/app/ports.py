@@ -253,8 +253,8 @@ class Store(Protocol):
         """Return whether any indexed entry has this facet with this value."""
         ...
 
-    async def published(self, log: str) -> list[Published]:
-        """Return the checkpoints that were published, oldest first."""
+    async def published(self, log: str, *, above: int = -1) -> list[Published]:
+        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
         ...
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:

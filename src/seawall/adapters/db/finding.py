@@ -20,7 +20,9 @@ ENOUGH: Final = 2_000
 
 INDEXED: Final = select(indexed.c.upto).where(indexed.c.log == bindparam("log"))
 PUBLISHED: Final = (
-    select(published).where(published.c.log == bindparam("log")).order_by(published.c.size)
+    select(published)
+    .where(published.c.log == bindparam("log"), published.c.size > bindparam("above"))
+    .order_by(published.c.size)
 )
 WITNESSED: Final = (
     select(published)

@@ -180,11 +180,11 @@ class SqlStore:
         """Return whether any indexed entry has this facet with this value."""
         return bool(await _rows(self._engine, finding.FACET, log=log, facet=facet, value=value))
 
-    async def published(self, log: str) -> list[Published]:
-        """Return the checkpoints that were published, oldest first."""
+    async def published(self, log: str, *, above: int = -1) -> list[Published]:
+        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
         return [
             finding.published_of(row)
-            for row in await _rows(self._engine, finding.PUBLISHED, log=log)
+            for row in await _rows(self._engine, finding.PUBLISHED, log=log, above=above)
         ]
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:
