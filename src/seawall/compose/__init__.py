@@ -6,6 +6,7 @@ edges reach what they need of the machine (clock, randomness, logs) through the
 functions of `edges`.
 """
 
+from seawall.compose.auditing import audit_export, audit_producer, audit_sender
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
 from seawall.compose.installation import DATABASE, LOCK, RING, Installation
 from seawall.compose.witness import create_witness, serve_witness, witness_book
@@ -17,6 +18,9 @@ __all__ = [
     "RING",
     "Installation",
     "Writer",
+    "audit_export",
+    "audit_producer",
+    "audit_sender",
     "check_tenant",
     "client_assertion",
     "create_witness",
