@@ -24,6 +24,7 @@ from seawall.core.ledger.cosignature import is_witnessed, parse_cosigner
 from seawall.core.ledger.note import read_note
 from seawall.core.ledger.proofs import verify_witnessed_proof
 from seawall.core.ledger.witness import origin_hash
+from seawall.verifier.__main__ import main as verify
 from witnesses import Running, made, witnessing
 
 if TYPE_CHECKING:
@@ -205,6 +206,32 @@ async def test_a_checkpoint_is_stamped_by_a_real_authority(tmp_path: Path) -> No
     text = read_note(made.note).text.encode()
     assert verified_by_openssl(authority.root, made.stamp, text, tmp_path)
     assert set() == world.codes()
+
+
+async def test_a_stranger_verifies_witnesses_and_stamp(tmp_path: Path) -> None:
+    """The stand-alone verifier, which shares no code with us, finds an export as we say it is."""
+    authority = Authority.make(tmp_path / "tsa")
+    with authority.serving() as url:
+        async with outside(tmp_path, down=2) as world, opened(tmp_path) as database:
+            post = HttpPost(url, QUERY_TYPE, plain=True)
+            world.stamps = TimeStampAuthority(post, authority.root)
+            await grow(database, 300)
+            await world.publisher(database).all()
+            files = [pair async for pair in ReadLedger(database.store).export(LOG)]
+    for name, content in files:
+        path = tmp_path / "copy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    keys = [one.vkeys[number % 2] for number, one in enumerate(world.witnesses)]
+    brought = ["--vkey", VKEYS[0], "--timestamp-authority", str(authority.root)]
+    brought += [part for key in keys for part in ("--witness", key)]
+
+    def verified(required: str) -> int:
+        """Run the verifier; return its exit status."""
+        return verify([str(tmp_path / "copy"), *brought, "--witnesses-required", required])
+
+    assert (0, 1) == (verified("2"), verified("3"))
 
 
 @pytest.mark.parametrize("fault", ["down", "untrusted"])

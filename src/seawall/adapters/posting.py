@@ -26,7 +26,11 @@ _LETTING_GO_SECONDS: Final = 0.05
 
 
 class HttpPost:
-    """The Post port by aiohttp, a connection for each post: there is one a minute at most."""
+    """The Post port by aiohttp, with a connection of its own for each post.
+
+    tlog-witness would rather have connections kept; with a post for each log and
+    minute there is little to keep, and nothing to close.
+    """
 
     def __init__(
         self,
@@ -52,11 +56,15 @@ class HttpPost:
         self._content_type = content_type
         self._authority = str(authority)
         self._seconds = seconds
+        self._trusting: ssl.SSLContext | None = None
 
     async def __call__(self, body: bytes) -> Posted:
         """Post a body; `Unavailable` unless a whole answer comes in time and is not too large."""
         headers = {"Content-Type": self._content_type, "Accept-Encoding": "identity"}
         try:
+            if self._trusting is None:
+                # Away from the event loop: reading the system's authorities takes a while.
+                self._trusting = await asyncio.to_thread(self._context)
             async with (
                 asyncio.timeout(self._seconds),
                 aiohttp.ClientSession(
@@ -66,7 +74,7 @@ class HttpPost:
                     self._url,
                     data=body,
                     headers=headers,
-                    ssl=self._context(),
+                    ssl=self._trusting,
                     allow_redirects=False,
                 ) as response,
             ):

@@ -24,15 +24,15 @@ ValueT = TypeVar("ValueT")
 
 _BUSY_SECONDS: Final = 5.0
 _TABLES: Final = """
-create table witness (vkey text primary key) strict;
-create table trusted (vkey text primary key, origin text not null) strict;
+create table witness (vkey text primary key);
+create table trusted (vkey text primary key, origin text not null);
 create table latest (
     origin text primary key,
     hash text not null unique,
     size integer not null,
     root blob not null,
     note text not null
-) strict;
+);
 create trigger latest_refuses_rollback before update on latest
     when new.size < old.size or (new.size = old.size and new.root <> old.root)
     begin select raise(abort, 'a witness does not go back'); end;
