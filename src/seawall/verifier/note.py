@@ -28,6 +28,22 @@ _LARGEST: Final = 2**63 - 1
 _SIGNATURES: Final = 100
 _SIZE: Final = re.compile("0|[1-9][0-9]{0,18}")
 _KEY_BYTES: Final = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1_312}
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(each)
+    for each in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""The points of small order on edwards25519, their sign bits left out, in each of their spellings.
+
+Anybody can sign anything for such a key, so that whoever publishes one can deny its signatures.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,8 @@ def _read_key(vkey: str) -> Key:
         raise ValueError("the key is of no known type, or not of its type's length")
     if not _is_name(name):
         raise ValueError("the key's name is empty or holds a space")
+    if raw[0] != COSIGNATURE_ML_DSA_44 and raw[1:-1] + bytes([raw[-1] & 0x7F]) in _SMALL_ORDER:
+        raise ValueError("the key is one for which anybody can sign")
     expected = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
     if key_id != expected.hex():
         raise ValueError("the key's id is not that of its name and key")

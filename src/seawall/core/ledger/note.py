@@ -29,6 +29,23 @@ COSIGNATURE_ML_DSA_44: Final = 0x06
 KEY_BYTES: Final = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1_312}
 """The length of a public key, by signature type."""
 
+_SMALL_ORDER: Final = frozenset(
+    bytes.fromhex(each)
+    for each in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""The points of small order on edwards25519, their sign bits left out, in each of their spellings.
+
+Anybody can sign anything for such a key, so that whoever publishes one can deny its signatures.
+"""
+
 _KEY_ID_BYTES: Final = 4
 _DASH: Final = "\N{EM DASH} "
 
@@ -128,6 +145,8 @@ def read_key(vkey: str) -> VerifierKey | None:
     _, _, encoded = rest.partition("+")
     raw = decode_base64(encoded)
     if not raw or not is_key_name(name) or len(raw) - 1 != KEY_BYTES.get(raw[0]):
+        return None
+    if raw[0] != COSIGNATURE_ML_DSA_44 and raw[1:-1] + bytes([raw[-1] & 0x7F]) in _SMALL_ORDER:
         return None
     key = make_key(name, raw[0], raw[1:])
     return key if str(key) == vkey else None
