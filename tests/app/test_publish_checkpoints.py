@@ -160,6 +160,22 @@ async def test_a_new_process_does_not_repeat_what_is_witnessed(scene: Scene) -> 
     assert [0] == olds(scene.witnesses[0])
 
 
+async def test_two_replicas_do_not_undo_each_other(scene: Scene) -> None:
+    """What one replica published witnessed, another that reaches nobody leaves as it is."""
+    slower = scene.publish
+    scene.witnesses[1].is_down = scene.witnesses[2].is_down = True
+    await slower.all()
+    scene.witnesses[1].is_down = scene.witnesses[2].is_down = False
+    scene.restart()
+    await scene.publish.all()
+    for one in scene.witnesses:
+        one.is_down = True
+    await slower.all()
+
+    assert await latest_witnessed(scene.store, LOG) is not None
+    assert ["witnesses-missing"] == scene.codes()
+
+
 async def test_a_stricter_policy_asks_again(scene: Scene) -> None:
     """What was witnessed by an older policy is shown again where it is not enough any more."""
     scene.restart(required=1, count=1)

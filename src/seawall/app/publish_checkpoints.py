@@ -112,9 +112,9 @@ class PublishCheckpoints:
 
     async def publish(self, head: Head) -> Published:
         """Show one log's checkpoint to the witnesses, have it stamped, and keep the outcome."""
-        memory = await self._memory(head)
+        memory = self._memories.setdefault(head.log, _Memory())
         note = read_note(head.checkpoint)
-        same = _same(memory.published, head, note)
+        same = await self._published_before(head, note, memory)
         if same is not None:
             note = merge(read_note(same.note), note.lines)
         if same is None or not self._is_enough(head, note):
@@ -135,12 +135,15 @@ class PublishCheckpoints:
         self._once.alarm("witnesses-missing", head, None, well=self._is_enough(head, note))
         return made
 
-    async def _memory(self, head: Head) -> _Memory:
-        memory = self._memories.get(head.log)
-        if memory is None:
-            memory = _Memory(await latest_witnessed(self._store, head.log))
-            self._memories[head.log] = memory
-        return memory
+    async def _published_before(self, head: Head, note: Note, memory: _Memory) -> Published | None:
+        """Return what was published of this very checkpoint, here or by another process."""
+        before = memory.published
+        if before is None or before.size != head.size or not before.is_witnessed:
+            # A replica that was quicker must not be overwritten by who reached fewer witnesses.
+            before = await self._store.newest_witnessed(head.log, head.size) or before
+        if before is None or before.size != head.size or read_note(before.note).text != note.text:
+            return None
+        return before
 
     def _is_enough(self, head: Head, note: Note) -> bool:
         """Whether no further cosignature is wanted; by today's policy, whatever was kept."""
@@ -276,13 +279,6 @@ class PublishCheckpoints:
 async def latest_witnessed(store: Store, log: str) -> Published | None:
     """Return a log's newest checkpoint that enough witnesses cosigned, or None."""
     return await store.newest_witnessed(log, 0)
-
-
-def _same(before: Published | None, head: Head, note: Note) -> Published | None:
-    """Return what was published before if it is of this very checkpoint."""
-    if before is None or before.size != head.size or read_note(before.note).text != note.text:
-        return None
-    return before
 
 
 def _told_size(answer: Posted) -> int | None:
