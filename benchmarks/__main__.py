@@ -24,6 +24,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "ledger": appends.measure,
     "queries": queries.measure,
     "verifier": auditing.measure,
+    "proofs": auditing.measure_proofs,
     "detection": detection.measure,
 }
 

@@ -17,7 +17,7 @@ class Effort:
     appends: int
     """Of one client; sixty-four clients make eight times as many together."""
     log_size: int
-    """Entries of the log that the verifier reads."""
+    """Entries of the log that the verifier reads, and of the tree that proofs are about."""
     indexed_size: int
     """Entries of the log that is indexed and asked."""
     part_seconds: float
@@ -29,7 +29,7 @@ FULL = Effort(
     exchanges=100,
     streams=40,
     appends=1_000,
-    log_size=100_000,
+    log_size=1_000_000,
     indexed_size=1_000_000,
     part_seconds=0.5,
 )

@@ -46,6 +46,9 @@ ROWS = (
     "one actor on a day",
     "as it is",
     "--entries",
+    "the hashes alone",
+    "a tlog-proof",
+    "a tlog-proof, by the auditor's program",
     "of nobody named",
     "of a named patient each",
 )

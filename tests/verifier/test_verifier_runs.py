@@ -11,7 +11,7 @@ import pytest
 from seawall.verifier.entries import RUN, Bundles, Run
 from seawall.verifier.folder import Copy, Folder
 from seawall.verifier.refusal import Refusal
-from seawall.verifier.runs import _processors, read_runs, runs
+from seawall.verifier.runs import processors, read_runs, runs
 from verifier.logs import log_in
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def test_killed_process_is_replaced_by_this_one(long: Log) -> None:
 def test_short_log_is_read_alone(long: Log) -> None:
     """A log that is read in a moment is not shared, and a long one by a few processes at most."""
     assert 4 == len(list(runs(bundles_of(long.folder), SIZE)))
-    assert 1 <= _processors() <= 4
+    assert 1 <= processors() <= 4

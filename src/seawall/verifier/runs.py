@@ -32,7 +32,7 @@ _served: list[Bundles] = []
 
 def runs(bundles: Bundles, size: int) -> Iterator[Run]:
     """Yield what each run of a log of this size came to, in order."""
-    return read_runs(bundles, size, _processors() if size >= _WORTH_IT else 1)
+    return read_runs(bundles, size, processors() if size >= _WORTH_IT else 1)
 
 
 def read_runs(bundles: Bundles, size: int, processes: int) -> Iterator[Run]:
@@ -74,7 +74,7 @@ def _read_run(first: int) -> Run:
     return _served[0].read_run(first)
 
 
-def _processors() -> int:
+def processors() -> int:
     """Return how many processes may help; elsewhere than on Linux forking is not safe."""
     if sys.platform != "linux":
         return 1
