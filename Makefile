@@ -10,7 +10,7 @@ LOCK := .venv/bin/pip-compile -q --generate-hashes --allow-unsafe --no-strip-ext
 .DEFAULT_GOAL := help
 # One environment, one installation into it at a time: `make -j` works, in order.
 .NOTPARALLEL:
-.PHONY: help setup demo test check bench reference lock clean python dev
+.PHONY: help setup demo test check bench faults reference lock clean python dev
 
 help:
 	@echo "Seawall: make TARGET [PYTHON=python3.12]"
@@ -20,6 +20,7 @@ help:
 	@echo "  test       set up, and run every test; warnings are errors"
 	@echo "  check      style, types, documentation and the rules of the house"
 	@echo "  bench      measure speed on this machine and print the table"
+	@echo "  faults     kill the ledger's process 100 times over each database, and check what was told"
 	@echo "  reference  write the reference pages that the code determines"
 	@echo "  lock       pin dependencies by hash into requirements/ (UPGRADE=--upgrade takes newer ones)"
 	@echo "  clean      remove .venv and caches; a demo's data folder stays"
@@ -55,6 +56,11 @@ check: dev
 bench: dev
 	@echo "==> Measuring on this machine (python -m benchmarks)"
 	@$(RUN) -m benchmarks
+
+faults: dev
+	@echo "==> Killing a process that appends for 64 clients, on SQLCipher and on PostgreSQL"
+	@cd tests && ../$(RUN) -m faults.killing sqlcipher 100
+	@cd tests && ../$(RUN) -m faults.killing postgres 100
 
 reference: dev
 	@echo "==> Writing docs/reference/ from the code"
