@@ -13,12 +13,14 @@ from seawall.app.documents import Documents
 from seawall.app.entries import entry
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.ports import SYSTEM_LOG
-from seawall.app.prune_ledger import PruneLedger
+from seawall.app.prune_ledger import PlanPruning, PruneLedger
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from seawall.app.ports import Pruner
 
 LOG: Final = "clinic"
 ORIGIN: Final = "localhost/log/0123456789abcdef"
@@ -49,11 +51,22 @@ class Scene:
         parts: dict[str, Any] = {"store": self.store, "ledger": self.ledger, "clock": self.clock}
         self.documents = Documents(**parts)
         self.archiving = ArchiveLedger(**parts, archives=self.archives)
-        self.pruning = PruneLedger(
-            **parts,
-            pruner=self.ledger,
+        self.planning = PlanPruning(
+            store=self.store,
             read_ledger=ReadLedger(self.store),
             archives=self.archives,
+            clock=self.clock,
+        )
+        self.pruning = self.pruned_by(self.ledger)
+
+    def pruned_by(self, pruner: Pruner) -> PruneLedger:
+        """Return what prunes by a pruner of the test's."""
+        return PruneLedger(
+            planning=self.planning,
+            store=self.store,
+            ledger=self.ledger,
+            pruner=pruner,
+            clock=self.clock,
         )
 
     async def open(self) -> Scene:

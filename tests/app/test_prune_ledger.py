@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from archives_scene import LOG, OPERATOR, ORIGIN, PATIENT, Scene, opened
 from fake_archives import MemoryArchive
 from seawall.app.ports import SYSTEM_LOG
-from seawall.app.prune_ledger import PruneLedger
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.errors import Missing, Refused, Tampered, Unavailable
 from seawall.core.ledger.checkpoint import open_checkpoint
 from seawall.core.ledger.proofs import verify_proof
 from seawall.core.ledger.retention import Stop, Why
-
-if TYPE_CHECKING:
-    from seawall.app.ports import Pruner
 
 BUNDLE_0 = f"{ORIGIN}/tile/entries/000"
 DOWN = Unavailable("archive-unavailable", "the archive does not answer", "wait")
@@ -54,7 +50,7 @@ async def test_a_plan_changes_nothing() -> None:
     """It says what would go, and records and deletes nothing."""
     scene = await aged()
     journal = list(scene.ledger.journal)
-    plan = await scene.pruning.plan(LOG)
+    plan = await scene.planning.plan(LOG)
     assert (512, 0, journal) == (plan.upto, scene.ledger.logs[LOG].minimum, scene.ledger.journal)
 
 
@@ -103,9 +99,9 @@ async def test_young_entries_stay_and_say_until_when() -> None:
     scene = await opened(600)
     await scene.archiving.all()
     scene.clock.at = scene.clock.at.replace(year=2025) - timedelta(days=1)
-    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.pruning.plan(LOG)).stop
+    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.planning.plan(LOG)).stop
     scene.clock.advance(86_400)
-    assert 512 == (await scene.pruning.plan(LOG)).upto
+    assert 512 == (await scene.planning.plan(LOG)).upto
 
 
 async def test_longer_retention_keeps_longer() -> None:
@@ -114,7 +110,7 @@ async def test_longer_retention_keeps_longer() -> None:
     await scene.apply("Retention", years=8)
     await scene.archiving.all()
     scene.seven_years_on()
-    assert Stop(0, Why.YOUNG, "2027-05-04") == (await scene.pruning.plan(LOG)).stop
+    assert Stop(0, Why.YOUNG, "2027-05-04") == (await scene.planning.plan(LOG)).stop
 
 
 @pytest.mark.parametrize(
@@ -135,7 +131,7 @@ async def test_a_hold_in_force_keeps_what_it_covers(spec: dict[str, str], upto: 
     await scene.archiving.all()
     scene.seven_years_on()
     await scene.hold(**spec)
-    plan = await scene.pruning.plan(LOG)
+    plan = await scene.planning.plan(LOG)
     assert upto == plan.upto
     assert plan.stop is not None
     assert (plan.stop.why == Why.HELD) is (upto < 512)
@@ -147,9 +143,9 @@ async def test_a_hold_keeps_the_systems_log_too() -> None:
     for _ in range(300):
         await scene.ledger.append(SYSTEM_LOG, {"at": "2019-01-01T00:00:00Z", "tenant": LOG})
     await scene.archiving.all()
-    free = await scene.pruning.plan(SYSTEM_LOG)
+    free = await scene.planning.plan(SYSTEM_LOG)
     await scene.hold()
-    held = await scene.pruning.plan(SYSTEM_LOG)
+    held = await scene.planning.plan(SYSTEM_LOG)
     assert (256, 0) == (free.upto, held.upto)
     assert Stop(0, Why.HELD, "LegalHold/it@1") == held.stop
 
@@ -176,7 +172,7 @@ async def test_a_bundle_that_one_archive_lacks_stays() -> None:
     """What only one of them holds is kept here, with all that follows."""
     scene = await aged()
     del scene.ledger.logs[LOG].archived[1, "shelf"]
-    assert Stop(256, Why.UNARCHIVED) == (await scene.pruning.plan(LOG)).stop
+    assert Stop(256, Why.UNARCHIVED) == (await scene.planning.plan(LOG)).stop
 
 
 async def test_archives_that_are_no_longer_in_the_settings_do_not_count() -> None:
@@ -184,7 +180,7 @@ async def test_archives_that_are_no_longer_in_the_settings_do_not_count() -> Non
     scene = await aged()
     scene.archives = [MemoryArchive("new", scene.clock), scene.shelf]
     scene.begin()
-    assert Stop(0, Why.UNARCHIVED) == (await scene.pruning.plan(LOG)).stop
+    assert Stop(0, Why.UNARCHIVED) == (await scene.planning.plan(LOG)).stop
 
 
 @pytest.mark.parametrize("archive", ["vault", "shelf"])
@@ -248,7 +244,7 @@ async def test_the_earliest_of_the_clocks_counts() -> None:
     await scene.archiving.all()
     scene.vault._clock = type(scene.clock)(scene.clock.at.replace(year=2025) - timedelta(hours=5))
     scene.clock.at = scene.clock.at.replace(year=2025)
-    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.pruning.plan(LOG)).stop
+    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.planning.plan(LOG)).stop
 
 
 async def test_without_an_intent_nothing_goes() -> None:
@@ -278,23 +274,11 @@ class Failing:
         raise Refused("prune-refused", f"{log} is kept below {minimum}", "ask another")
 
 
-def pruning(scene: Scene, pruner: Pruner) -> PruneLedger:
-    """Return what prunes the scene by another pruner."""
-    return PruneLedger(
-        store=scene.store,
-        ledger=scene.ledger,
-        pruner=pruner,
-        read_ledger=ReadLedger(scene.store),
-        archives=scene.archives,
-        clock=scene.clock,
-    )
-
-
 async def test_a_database_that_refuses_is_the_outcome() -> None:
     """The intent is there, the outcome says that it failed and why, and the error is raised."""
     scene = await aged()
     with pytest.raises(Refused):
-        await pruning(scene, Failing()).prune(OPERATOR, LOG)
+        await scene.pruned_by(Failing()).prune(OPERATOR, LOG)
     (outcome,) = scene.system("ledger.pruned")
     assert ("failed", "prune-refused", 0) == (
         outcome["outcome"],
@@ -307,7 +291,7 @@ async def test_a_hold_that_is_placed_meanwhile_ends_it() -> None:
     """After the step in which it came nothing more goes, and the outcome says how far it was."""
     scene = await aged(65 * 256)
     with pytest.raises(Refused) as caught:
-        await pruning(scene, Overtaken(scene)).prune(OPERATOR, LOG)
+        await scene.pruned_by(Overtaken(scene)).prune(OPERATOR, LOG)
     (outcome,) = scene.system("ledger.pruned")
     expected = ("prune-overtaken", "failed", 64 * 256)
     assert expected == (caught.value.code, outcome["outcome"], outcome["minimum"])

@@ -116,27 +116,6 @@ class ArchiveLedger:
             raise next((one for one in errors if isinstance(one, Tampered)), errors[0])
         return runs
 
-    async def status(self) -> list[Standing]:
-        """Return how far each archive follows each log; asks no archive."""
-        found = []
-        for head in await self._store.logs():
-            rows = await self._store.archived(head.log)
-            for archive in self._archives:
-                mine = [row for row in rows if row.archive == archive.name]
-                newest = max((row.at_ms for row in mine), default=None)
-                found.append(
-                    Standing(
-                        head.log,
-                        head.origin,
-                        archive.name,
-                        archive.is_locked,
-                        len(mine),
-                        head.size // TILE_WIDTH,
-                        newest,
-                    )
-                )
-        return found
-
     async def _follow(
         self,
         archive: Archive,
@@ -393,6 +372,28 @@ class _Copying:
             f"the archive {self.archive.name} holds something else than the log",
             "keep the archive and the data folder as they are, and treat it as an incident",
         )
+
+
+async def standings(store: Store, archives: Sequence[Archive]) -> list[Standing]:
+    """Return how far each archive follows each log; asks no archive."""
+    found = []
+    for head in await store.logs():
+        rows = await store.archived(head.log)
+        for archive in archives:
+            mine = [row for row in rows if row.archive == archive.name]
+            newest = max((row.at_ms for row in mine), default=None)
+            found.append(
+                Standing(
+                    head.log,
+                    head.origin,
+                    archive.name,
+                    archive.is_locked,
+                    len(mine),
+                    head.size // TILE_WIDTH,
+                    newest,
+                )
+            )
+    return found
 
 
 def completed_by(bundle: int) -> list[tuple[int, int]]:

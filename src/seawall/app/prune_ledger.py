@@ -64,22 +64,18 @@ class Plan:
     """The time that was believed."""
 
 
-class PruneLedger:
-    """Plans and does the pruning of a log."""
+class PlanPruning:
+    """Finds how far a log may be pruned; writes nothing."""
 
     def __init__(
         self,
         *,
         store: Store,
-        ledger: Ledger,
-        pruner: Pruner,
         read_ledger: ReadLedger,
         archives: Sequence[Archive],
         clock: Clock,
     ) -> None:
         self._store = store
-        self._ledger = ledger
-        self._pruner = pruner
         self._read_ledger = read_ledger
         self._archives = {archive.name: archive for archive in archives}
         self._clock = clock
@@ -111,55 +107,6 @@ class PruneLedger:
         if stop is None and walk.minimum < head.size:
             stop = Stop(walk.minimum, Why.INCOMPLETE)
         return Plan(head, walk.minimum, stop, keeping, tuple(sorted(self._archives)), now)
-
-    async def prune(self, principal: Principal, log: str, progress: Progress | None = None) -> Plan:
-        """Prune a log as far as a plan allows, recorded before and after; return the plan.
-
-        Where nothing may go, nothing is recorded. An error after the intent is recorded as
-        its outcome, with how far it came, and raised.
-        """
-        plan = await self.plan(log, progress)
-        if plan.upto == plan.head.minimum:
-            return plan
-        said: dict[str, Any] = {
-            "log": plan.head.origin,
-            "size": plan.head.size,
-            "from": plan.head.minimum,
-            "to": plan.upto,
-            "archives": list(plan.archives),
-            **keeping_fields(plan.keeping),
-        }
-        receipt = await self._ledger.append(
-            SYSTEM_LOG, entry("ledger.prune", principal, self._clock, **said)
-        )
-        outcome: dict[str, Any] = {"outcome": "pruned"}
-        try:
-            await self._go(plan, progress)
-        except Error as error:
-            outcome = {"outcome": "failed", "code": error.code}
-            raise
-        finally:
-            reached = (await self._store.head(log)).minimum
-            fields = {"log": plan.head.origin, "intent": receipt.index, "minimum": reached}
-            await self._ledger.append(
-                SYSTEM_LOG, entry("ledger.pruned", principal, self._clock, **fields, **outcome)
-            )
-        return plan
-
-    async def _go(self, plan: Plan, progress: Progress | None) -> None:
-        """Move the minimum step by step, as long as the documents stay as they were."""
-        at, log = plan.head.minimum, plan.head.log
-        while at < plan.upto:
-            keeping = await keeping_of(self._store, log, plan.now.date())
-            if keeping != plan.keeping:
-                raise Refused(
-                    "prune-overtaken",
-                    "retention or a legal hold changed while the log was pruned",
-                    "prune again: what may go is found anew",
-                )
-            at = min(at + _STEP, plan.upto)
-            await self._pruner.prune(log, at)
-            _tell(progress, "prune", at, plan.upto)
 
     async def _trust_archives(self) -> None:
         locked = [archive for archive in self._archives.values() if archive.is_locked]
@@ -220,6 +167,74 @@ class PruneLedger:
                 raise _altered(name) from None
             if digest != row.digest or root_of(leaves) != signed:
                 raise _altered(name)
+
+
+class PruneLedger:
+    """Prunes a log as far as a plan allows."""
+
+    def __init__(
+        self,
+        *,
+        planning: PlanPruning,
+        store: Store,
+        ledger: Ledger,
+        pruner: Pruner,
+        clock: Clock,
+    ) -> None:
+        self._planning = planning
+        self._store = store
+        self._ledger = ledger
+        self._pruner = pruner
+        self._clock = clock
+
+    async def prune(self, principal: Principal, log: str, progress: Progress | None = None) -> Plan:
+        """Prune a log as far as a plan allows, recorded before and after; return the plan.
+
+        Where nothing may go, nothing is recorded. An error after the intent is recorded as
+        its outcome, with how far it came, and raised.
+        """
+        plan = await self._planning.plan(log, progress)
+        if plan.upto == plan.head.minimum:
+            return plan
+        said: dict[str, Any] = {
+            "log": plan.head.origin,
+            "size": plan.head.size,
+            "from": plan.head.minimum,
+            "to": plan.upto,
+            "archives": list(plan.archives),
+            **keeping_fields(plan.keeping),
+        }
+        receipt = await self._ledger.append(
+            SYSTEM_LOG, entry("ledger.prune", principal, self._clock, **said)
+        )
+        outcome: dict[str, Any] = {"outcome": "pruned"}
+        try:
+            await self._go(plan, progress)
+        except Error as error:
+            outcome = {"outcome": "failed", "code": error.code}
+            raise
+        finally:
+            reached = (await self._store.head(log)).minimum
+            fields = {"log": plan.head.origin, "intent": receipt.index, "minimum": reached}
+            await self._ledger.append(
+                SYSTEM_LOG, entry("ledger.pruned", principal, self._clock, **fields, **outcome)
+            )
+        return plan
+
+    async def _go(self, plan: Plan, progress: Progress | None) -> None:
+        """Move the minimum step by step, as long as the documents stay as they were."""
+        at, log = plan.head.minimum, plan.head.log
+        while at < plan.upto:
+            keeping = await keeping_of(self._store, log, plan.now.date())
+            if keeping != plan.keeping:
+                raise Refused(
+                    "prune-overtaken",
+                    "retention or a legal hold changed while the log was pruned",
+                    "prune again: what may go is found anew",
+                )
+            at = min(at + _STEP, plan.upto)
+            await self._pruner.prune(log, at)
+            _tell(progress, "prune", at, plan.upto)
 
 
 def _altered(archive: str) -> Tampered:
