@@ -55,11 +55,11 @@ def parse(raw: bytes) -> Message:
     assert priority <= 191
     structured, at = _structured(raw, head.end())
     assert raw[at : at + 4] == b" \xef\xbb\xbf", "MSG-UTF8 begins with the BOM"
-    texts = [part.decode("ascii") for part in head.groups()[3:]]
+    host, app, process, kind = (part.decode("ascii") for part in head.groups()[3:])
     moment = None if head[3] == b"-" else datetime.fromisoformat(head[3].decode())
     text = raw[at + 4 :].decode("utf-8")
     assert "\ufeff" not in text
-    return Message(priority // 8, priority % 8, moment, *texts, structured, text)
+    return Message(priority // 8, priority % 8, moment, host, app, process, kind, structured, text)
 
 
 def _structured(raw: bytes, at: int) -> tuple[dict[str, dict[str, str]], int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Ending = Literal["in-order", "unannounced", "reset", "never"]
+Ending = Literal["in-order", "unannounced", "reset", "never", "crash", "farewell-first"]
 
 
 class SyslogServer:
@@ -58,6 +58,13 @@ class SyslogServer:
     def _receive(self, connection: ssl.SSLSocket) -> None:
         ending = self.endings.pop(0) if self.endings else "in-order"
         with connection:
+            if ending == "crash":
+                return  # the socket is closed with whatever came
+            if ending == "farewell-first":
+                with contextlib.suppress(OSError):
+                    connection.setblocking(False)
+                    connection.unwrap()
+                return
             if ending == "reset":
                 # The kernel answers what was not read with a reset.
                 connection.recv(1)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fhir.resources.R4B.auditevent import AuditEvent
-from naive_proofs import leads_to
 
 from fakes import FakeClock, MemoryLedger, MemoryStore
+from naive_proofs import leads_to
 from seawall.app.index_ledger import IndexLedger
-from seawall.app.ports import KeepPublished, Published, Query
+from seawall.app.ports import Archived, KeepArchived, KeepPublished, Published, Query
 from seawall.app.produce import MOST_PROOFS, Order, ProduceAudit
+from seawall.app.prove_entries import ProveEntries
 from seawall.core.audit.balp import violations
 from seawall.core.ledger.facets import moment_text
 
@@ -223,6 +224,48 @@ async def test_published_checkpoints_are_in_it(tmp_path: Path) -> None:
     assert ["5"] == [path.name for path in (tmp_path / "published").iterdir()]
     assert b"stamp" == (tmp_path / "published" / "5" / "stamp.tsr").read_bytes()
     assert 0 == verify(tmp_path)[0]
+
+
+async def test_an_older_checkpoint_that_covers_the_entries_is_in_it(tmp_path: Path) -> None:
+    """The earliest says best since when they were there; what lies between is left out."""
+    ledger = await filled(5)
+    store, note = MemoryStore(ledger), ""
+    for number in range(3):
+        note = (await store.head(LOG)).checkpoint
+        made = Published(LOG, ledger.logs[LOG].edge.size, 0, note, is_witnessed=False)
+        await ledger.remember([KeepPublished(made)])
+        await ledger.append(LOG, {"at": moment_text(90_000 + number), "action": "x.y"})
+
+    await produced(ledger, tmp_path, Query(until_ms=4_000))
+
+    assert ["5", "7"] == sorted(path.name for path in (tmp_path / "published").iterdir())
+    assert 0 == verify(tmp_path)[0]
+
+
+async def test_a_pruned_log_says_what_is_not_there(tmp_path: Path) -> None:
+    """Entries that the archives have are neither in the package nor passed over in silence."""
+    ledger = await filled(260)
+    for archive in "ab":
+        await ledger.remember([KeepArchived(Archived(LOG, 0, archive, "1", "sha256:00", 0))])
+    await ledger.prune(LOG, 256)
+
+    manifest = await produced(ledger, tmp_path)
+
+    assert (4, 256) == (manifest["entries"], manifest["pruned_below"])
+    assert "Entries below 256" in (tmp_path / "README.txt").read_text("utf-8")
+    assert 0 == verify(tmp_path)[0]
+
+
+async def test_proofs_need_few_tiles_in_memory() -> None:
+    """With room for one tile the proofs are the same as with room for all."""
+    ledger = await filled(300)
+    store = MemoryStore(ledger)
+    head = await store.head(LOG)
+    wide = await ProveEntries.covering(store, head, 300)
+    narrow = ProveEntries(store, LOG, head.size, head.checkpoint, tiles=1)
+
+    for index in (0, 255, 256, 299):
+        assert await wide.proof(index) == await narrow.proof(index)
 
 
 async def test_what_came_after_the_reading_is_not_in_it() -> None:

@@ -10,16 +10,19 @@ from seawall.core.ledger.tree import TILE_BYTES
 if TYPE_CHECKING:
     from seawall.app.ports import Head, Store
 
-_TILES: Final = 256
+TILES: Final = 256
 """So many tiles are kept in memory: two megabytes."""
 
 
 class ProveEntries:
     """Proves entries below `size` under one checkpoint."""
 
-    def __init__(self, store: Store, log: str, size: int, checkpoint: str) -> None:
+    def __init__(
+        self, store: Store, log: str, size: int, checkpoint: str, tiles: int = TILES
+    ) -> None:
         self._store = store
         self._log = log
+        self._most = tiles
         self._tiles: dict[tuple[int, int], bytes] = {}
         self.size = size
         self.checkpoint = checkpoint
@@ -54,6 +57,6 @@ class ProveEntries:
         if held is None:
             held = await self._store.tile(self._log, *place)
         self._tiles[place] = held  # the latest used is last
-        if len(self._tiles) > _TILES:
+        if len(self._tiles) > self._most:
             del self._tiles[next(iter(self._tiles))]
         return held

@@ -1,7 +1,7 @@
 """Sending a log to a syslog receiver, at least once each, going on where it was left.
 
-Syslog has no acknowledgement of its own: a message counts as sent once the receiver ended the
-connection in order after it (RFC 5425 section 4.4). The position moves only then, so what a
+Syslog has no acknowledgement of its own: a message counts as sent once the receiver read it and
+ended the connection in order (RFC 5425 section 4.4). The position moves only then, so what a
 broken connection held is sent again; the ids of events tell the receiver what it has already.
 """
 

@@ -27,7 +27,7 @@ DECISION = {
 URL = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/"
 
 
-def events(action: str, kind: str = "client", **fields: Any) -> list[dict[str, Any]]:
+def events(action: str, /, kind: Any = "client", **fields: Any) -> list[dict[str, Any]]:
     """Return the events of a made-up entry at index 12."""
     entry = {
         "v": 1,
@@ -51,7 +51,7 @@ def details(event: dict[str, Any]) -> dict[str, str]:
     return {one["type"]: one["valueString"] for one in event["entity"][-1]["detail"]}
 
 
-INTENT = {
+INTENT: dict[str, Any] = {
     "decision": DECISION,
     "unattributed": False,
     "found": {"NAME": 2},

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
-from fsh_reader import NAMES, Law, examples, laws
 
+from fsh_reader import NAMES, Law, examples, laws
 from seawall.core.audit.balp import PROFILES, violations
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def in_slice(member: Any, slice_path: str, profile: str) -> bool:
         if law.kind in ("fixed", "codes")
         and law.path in (slice_path, f"{slice_path}.{discriminator(slice_path, profile)}")
     ]
-    own = member if slice_path.startswith("subtype") else None
+    own: Any = member if slice_path.startswith("subtype") else None
     coded = own or member.get(discriminator(slice_path, profile), {})
     codings = coded.get("coding", [coded])
     return any((c.get("system"), c.get("code")) in told_by[-1] for c in codings)
@@ -276,3 +276,18 @@ def test_an_event_that_claims_an_unknown_profile_fails() -> None:
 def test_rules_of_fhir_itself_are_checked(change: dict[str, Any], expected: str) -> None:
     """An event without a profile still keeps FHIR's own rules."""
     assert [expected] == violations({**token_event(), **change})
+
+
+def test_a_reference_to_something_else_is_no_patient() -> None:
+    """A profile's patient is a Patient, by address or by type."""
+    [event] = [event for name, _, event in EXAMPLES if name == "ex-auditBasicReadServer"]
+    made = copy.deepcopy(event)
+    made["entity"][0]["what"] = {"reference": "Group/ex-group"}
+
+    expected = "entity[patient].what is not a reference to a Patient"
+    assert [expected] == violations(made, "IHE.BasicAudit.PatientRead")
+
+
+def test_a_text_is_no_code() -> None:
+    """Where a coding is wanted, a text of the same letters is a violation."""
+    assert "type is not 110114" in violations({**token_event(), "type": "110114"}, "IHE.IUA.71")

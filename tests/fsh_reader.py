@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER: Final = Path(__file__).parents[2] / "vectors" / "balp"
+FOLDER: Final = Path(__file__).parent / "vectors" / "balp"
 SYSTEMS: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem"
 
 _LISTS: Final = {
