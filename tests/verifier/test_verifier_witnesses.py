@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +218,27 @@ def test_witness_may_be_named_by_a_file(middle: Log, tmp_path: Path, run: Run) -
     (tmp_path / "witness").write_text(f"{ONE.key}\n")
 
     assert "ok" == run(middle, "--witness", str(tmp_path / "witness")).step(9)[0]
+
+
+def test_ml_dsa_where_cryptography_has_none(middle: Log) -> None:
+    """With an older `cryptography` an ML-DSA key is refused by name, and the rest works."""
+    note = middle.checkpoint(700).decode()
+    middle.put("checkpoint", (note + str(ONE.cosign(note))).encode())
+    script = (
+        "import sys, cryptography.x509\n"
+        "from cryptography.hazmat.primitives import asymmetric\n"
+        "sys.modules[asymmetric.mldsa.__name__] = None; del asymmetric.mldsa\n"
+        "from seawall.verifier.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, str(middle.folder), "--vkey", middle.vkey]
+
+    statuses = []
+    for witness in (ONE, TWO):
+        done = subprocess.run(  # noqa: S603  our own program
+            [*command, *asked(witness)], capture_output=True, text=True, check=False
+        )
+        statuses.append((done.returncode, "ML-DSA-44 is not available here" in done.stderr))
+    assert [(0, False), (2, True)] == statuses
 
 
 def cases() -> list[Path]:
