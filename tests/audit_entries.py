@@ -114,6 +114,16 @@ FIELDS: Final[dict[str, Any]] = {
         },
     ),
     "ledger.archive": st.fixed_dictionaries({"log": st.just(ORIGIN), "upto": NUMBERS}),
+    "ledger.retain": st.fixed_dictionaries({"log": st.just(ORIGIN), "years": NUMBERS}),
+    "ledger.pruned": st.fixed_dictionaries(
+        {
+            "log": st.just(ORIGIN),
+            "intent": NUMBERS,
+            "outcome": st.sampled_from(["pruned", "failed"]),
+            "minimum": NUMBERS,
+        },
+        optional={"code": CODES},
+    ),
     "ledger.prune": st.fixed_dictionaries({"log": st.just(ORIGIN), "minimum": NUMBERS}),
     "ledger.alarm": st.fixed_dictionaries({"log": st.just(ORIGIN), "code": CODES}),
     "clinic.new-thing": st.fixed_dictionaries({"patients": MANY, "anything": NUMBERS}),

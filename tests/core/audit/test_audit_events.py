@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,7 +171,10 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("token.issue", {"token": "74"}, ("110114", "ITI-71", "E", "0")),
         ("ledger.read", {"what": "list"}, ("110101", "ledger.read", "R", "0")),
         ("ledger.archive", {"upto": 256}, ("110106", "archive", "R", "0")),
-        ("ledger.prune", {"minimum": 256}, ("110101", "destroy", "D", "0")),
+        ("ledger.retain", {"years": 7}, ("110101", "ledger.retain", "U", "0")),
+        ("ledger.prune", {"to": 256}, ("110101", "destroy", "E", "0")),
+        ("ledger.pruned", {"outcome": "pruned"}, ("110101", "destroy", "D", "0")),
+        ("ledger.pruned", {"outcome": "failed"}, ("110101", "destroy", "D", "8")),
         ("ledger.alarm", {"code": "log-forked"}, ("110113", "ledger.alarm", "E", "12")),
         ("clinic.new-thing", {}, ("110100", "clinic.new-thing", "E", "0")),
     ],
@@ -314,3 +319,26 @@ def test_an_entry_that_was_changed_makes_no_event() -> None:
     """Bytes that are not an entry's one form are tampering, and no event hides that."""
     with pytest.raises(Tampered):
         audit_events(ORIGIN, 0, b'{"b":1,"a":2}')
+
+
+def test_no_action_of_the_program_is_left_to_the_general_event() -> None:
+    """Every action that the page of entries has a section for is said in codes of its own."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "ledger-entries.md").read_text(
+        "utf-8"
+    )
+    actions = set(re.findall(r"^## `([a-z]+\.[a-z-]+)`$", page, re.MULTILINE))
+
+    assert "exchange.intent" in actions
+    assert set() == actions - PATTERNS.keys()
+
+
+def test_the_reference_page_has_each_action() -> None:
+    """The table of patterns is the page's: action, type, letter, profile."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "audit-events.md").read_text("utf-8")
+    for action, pattern in PATTERNS.items():
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{action}` |")]
+        cells = [cell.strip() for cell in row.split("|")]
+        profiles = [one for one in pattern.profiles if one is not None]
+
+        assert (True, f"`{pattern.letter}`") == (f"`{pattern.kind[1]}`" in cells[2], cells[3])
+        assert [] == [one for one in profiles if one.removeprefix("IHE.BasicAudit.") not in row]

@@ -36,6 +36,7 @@ _ELSEWHERE: Final = frozenset({"v", "at", "action", "tenant", "actor", "patients
 
 _OUTCOMES: Final = {
     "answered": "0",
+    "pruned": "0",
     "abandoned": "4",
     "blocked": "8",
     "failed": "8",
@@ -43,7 +44,7 @@ _OUTCOMES: Final = {
     "unrecorded": "12",
     "unknown": "12",
 }
-"""How severe an exchange's end is; what is not listed is a serious failure."""
+"""How severe the end of an exchange or a pruning is; what is not listed is a serious failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def patients_of(entry: Mapping[str, Any]) -> list[str]:
 
 def severity_of(entry: Mapping[str, Any]) -> str:
     """Return AuditEvent.outcome: 0 success, 4 minor, 8 serious, 12 major failure."""
-    if entry.get("action") == "exchange.outcome":
+    if entry.get("action") in ("exchange.outcome", "ledger.pruned"):
         return _OUTCOMES.get(str(entry.get("outcome")), "8")
     return {"exchange.refuse": "8", "ledger.alarm": "12"}.get(str(entry.get("action")), "0")
 
@@ -291,7 +292,9 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "token.issue": _TOKEN,
     "ledger.read": Pattern(c.AUDIT_LOG_USED, "R", "read", thing=_log),
     "ledger.archive": Pattern(c.EXPORT, "R", "use", (c.ARCHIVE,), thing=_log),
-    "ledger.prune": Pattern(c.AUDIT_LOG_USED, "D", "use", (c.DESTROY,), thing=_log),
+    "ledger.retain": Pattern(c.AUDIT_LOG_USED, "U", "use", thing=_log),
+    "ledger.prune": Pattern(c.AUDIT_LOG_USED, "E", "use", (c.DESTROY,), thing=_log),
+    "ledger.pruned": Pattern(c.AUDIT_LOG_USED, "D", "use", (c.DESTROY,), thing=_log),
     "ledger.alarm": Pattern(c.SECURITY_ALERT, "E", "use", thing=_log),
 }
 """How each action is said."""
