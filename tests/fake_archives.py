@@ -35,6 +35,8 @@ class MemoryArchive:
         """How many objects it has room for; None means any number."""
         self.altered: dict[str, bytes] = {}
         """What reading a path gives, whatever was put."""
+        self.forgets: set[str] = set()
+        """Paths of which nothing is there any more as soon as they were put."""
         self.tested = 0
         """How often it was tested."""
 
@@ -72,6 +74,8 @@ class MemoryArchive:
         if held.content != content:
             raise Conflict("archive-conflict", "another content is here", "compare them")
         held.until = max(held.until, retain_until)
+        if path in self.forgets:
+            del self.objects[path]
         return "v" + hashlib.sha256(content).hexdigest()[:16]
 
     async def get(self, path: str, version: str) -> bytes:

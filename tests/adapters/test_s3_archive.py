@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import Request, urlopen
 
@@ -88,6 +89,12 @@ def timeless(_real: Any, _fields: dict[str, Any]) -> dict[str, Any]:
     return {"ResponseMetadata": {"HTTPHeaders": {}}}
 
 
+def another_version(real: Any, fields: dict[str, Any]) -> Any:
+    """Give back other bytes for a version than it took."""
+    answer = real(**fields)
+    return answer | {"Body": BytesIO(b"other")} if "VersionId" in fields else answer
+
+
 @pytest.fixture
 async def archive() -> AsyncIterator[S3Archive]:
     """Yield an archive in a locked bucket."""
@@ -121,6 +128,7 @@ async def caught(made: S3Archive, work: Callable[[S3Archive], Any]) -> Error:
         ("get_bucket_versioning", suspended),
         ("get_object_lock_configuration", says_yes),
         ("head_bucket", timeless),
+        ("get_object", another_version),
     ],
 )
 async def test_a_store_that_breaks_a_promise_is_refused(
@@ -130,6 +138,31 @@ async def test_a_store_that_breaks_a_promise_is_refused(
     lenient = bucket_server().archive(wrap=lambda client: Lenient(client, operation, instead))
     error = await caught(lenient, lambda made: made.self_test())
     assert (Refused, "archive-untrusted") == (type(error), error.code)
+
+
+async def test_a_store_that_fails_while_it_is_tested_is_unavailable() -> None:
+    """An error of the store's own is no refusal, and shows nothing."""
+
+    def broken(_real: Any, _fields: dict[str, Any]) -> Any:
+        """Fail as a store does that is broken."""
+        answer = {"Error": {"Code": "InternalError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}
+        raise ClientError(answer, "DeleteObject")
+
+    made = bucket_server().archive(wrap=lambda client: Lenient(client, "delete_object", broken))
+    error = await caught(made, lambda made: made.self_test())
+    assert (Unavailable, "archive-unavailable") == (type(error), error.code)
+
+
+async def test_a_digest_that_the_store_contradicts_is_an_incident() -> None:
+    """What the store says that it took is compared with what was sent."""
+
+    def other_digest(real: Any, fields: dict[str, Any]) -> Any:
+        """Say another digest."""
+        return real(**fields) | {"ChecksumSHA256": "AAAA"}
+
+    made = bucket_server().archive(wrap=lambda client: Lenient(client, "put_object", other_digest))
+    error = await caught(made, lambda made: made.put("a", b"a", LATER))
+    assert "archive-altered" == error.code
 
 
 async def test_a_bucket_without_object_lock_is_refused() -> None:

@@ -12,12 +12,16 @@ from archives_scene import LOG, LONG_AGO, ORIGIN, PATIENT, Scene, opened
 from seawall.app.archive_ledger import ArchiveLedger, Run, completed_by, standings
 from seawall.app.ports import KeepPublished, Published
 from seawall.core.errors import Error, Refused, Tampered, Unavailable
+from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.tiles import decode_bundle
-from seawall.core.ledger.tree import leaf_hash
+from seawall.core.ledger.tree import extend, leaf_hash, root_of
 from seawall.verifier.__main__ import main as verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from fakes import _MemoryLog
 
 DOWN = Unavailable("archive-unavailable", "the archive does not answer", "wait")
 BUNDLE_0 = f"{ORIGIN}/tile/entries/000"
@@ -91,14 +95,14 @@ async def test_what_was_published_lies_beside_it() -> None:
 async def test_more_cosignatures_afterwards_are_no_conflict() -> None:
     """The checkpoint that was archived first stays, and the run goes on."""
     scene = await opened(300)
-    made = Published(LOG, 10, 1, "note", is_witnessed=True)
-    await scene.ledger.remember([KeepPublished(made)])
-    await scene.archiving.all()
-    await scene.ledger.remember([KeepPublished(Published(LOG, 10, 1, "more", is_witnessed=True))])
+    for note in ("note", "more"):
+        made = Published(LOG, 290, 1, note, is_witnessed=True)
+        await scene.ledger.remember([KeepPublished(made)])
+        await scene.archiving.all()
     scene.begin()
     await scene.record(300)
     await scene.archiving.all()
-    assert b"note" == scene.vault.objects[f"{ORIGIN}/published/10/checkpoint"].content
+    assert b"note" == scene.vault.objects[f"{ORIGIN}/published/290/checkpoint"].content
     assert [0, 1] == await scene.archived()
 
 
@@ -170,10 +174,32 @@ async def test_another_content_at_a_logs_path_is_an_incident() -> None:
     assert "archive-altered" == caught.value.code
 
 
-async def test_entries_that_are_not_what_was_signed_are_not_archived() -> None:
-    """A changed entry in the database reaches no archive."""
+async def test_what_is_gone_when_it_is_read_back_does_not_count() -> None:
+    """An archive that takes an object and has lost it is an incident."""
     scene = await opened(300)
-    scene.ledger.logs[LOG].entries[7] = b"{}"
+    scene.vault.forgets.add(BUNDLE_0)
+    with pytest.raises(Tampered) as caught:
+        await scene.archiving.all()
+    assert ("archive-altered", []) == (caught.value.code, await scene.archived("vault"))
+
+
+def change_an_entry(log: _MemoryLog) -> None:
+    """Put another entry into the database."""
+    log.entries[7] = b"{}"
+
+
+def lose_an_entry(log: _MemoryLog) -> None:
+    """Take the last entries out of the database."""
+    del log.entries[200:]
+
+
+@pytest.mark.parametrize("spoil", [change_an_entry, lose_an_entry])
+async def test_entries_that_are_not_what_was_signed_are_not_archived(
+    spoil: Callable[[_MemoryLog], None],
+) -> None:
+    """A changed or lost entry in the database reaches no archive."""
+    scene = await opened(300)
+    spoil(scene.ledger.logs[LOG])
     with pytest.raises(Tampered) as caught:
         await scene.archiving.all()
     assert ("ledger-tampered", []) == (caught.value.code, paths(scene))
@@ -271,7 +297,20 @@ async def test_the_next_process_knows_by_what_was_kept() -> None:
     assert scene.vault.objects[TILE_0].is_held
 
 
-async def test_higher_tiles_are_archived_when_they_are_full() -> None:
+async def test_a_higher_tile_is_archived_when_it_is_full() -> None:
+    """65,536 entries complete a tile of level 1, which goes with the last of its bundles."""
+    scene = await opened()
+    log, raw = scene.ledger.logs[LOG], encode({"at": "2019-05-04T09:30:00Z", "patients": []})
+    extension = extend(log.edge, [leaf_hash(raw)] * 65_536)
+    log.edge, log.entries = extension.edge, [raw] * 65_536
+    log.tiles.update(extension.tiles)
+    await scene.archiving.all()
+    tile = root_of([leaf_hash(raw)] * 256) * 256
+    assert tile == scene.vault.objects[f"{ORIGIN}/tile/1/000"].content
+    assert 256 == len(await scene.archived())
+
+
+def test_higher_tiles_are_completed_from_below() -> None:
     """A tile of level 1 goes with the bundle that completes it, and one of level 2 later."""
     assert [[], [(1, 0)], [(1, 0)], []] == [completed_by(at) for at in (0, 255, 255, 256)]
     assert [(1, 255), (2, 0)] == completed_by(65_535)

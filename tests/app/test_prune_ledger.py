@@ -94,6 +94,17 @@ async def test_pruning_again_goes_on_where_it_ended() -> None:
     assert 512 == (await scene.pruning.prune(OPERATOR, LOG)).upto
 
 
+async def test_a_log_can_be_pruned_to_its_end() -> None:
+    """With nothing left there is nothing to stop at, and it goes on growing from there."""
+    scene = await opened(512)
+    await scene.archiving.all()
+    scene.seven_years_on()
+    plans = [await scene.pruning.prune(OPERATOR, LOG) for _ in range(2)]
+    await scene.record(1)
+    assert [(512, None), (512, None)] == [(plan.upto, plan.stop) for plan in plans]
+    assert Stop(512, Why.INCOMPLETE) == (await scene.planning.plan(LOG)).stop
+
+
 async def test_young_entries_stay_and_say_until_when() -> None:
     """Six years are over on the day itself, and not the day before."""
     scene = await opened(600)
@@ -318,6 +329,15 @@ async def test_an_archive_that_is_new_gets_pruned_bundles_from_another() -> None
     assert third.objects[BUNDLE_0].content == scene.vault.objects[BUNDLE_0].content
 
 
+async def test_an_archive_that_lacks_a_part_is_no_witness_of_the_whole() -> None:
+    """The intent names the archives that hold all that goes; a third may hold less."""
+    scene = await aged()
+    third = MemoryArchive("third", scene.clock)
+    scene.archives = (*scene.archives, third)
+    scene.begin()
+    assert ("shelf", "vault") == (await scene.planning.plan(LOG)).archives
+
+
 async def test_a_hold_reaches_bundles_that_were_pruned() -> None:
     """They are held in the archives, read back from there."""
     scene = await opened(300, patients=[PATIENT])
@@ -329,6 +349,18 @@ async def test_a_hold_reaches_bundles_that_were_pruned() -> None:
     await scene.archiving.all()
     assert scene.vault.objects[BUNDLE_0].is_held
     assert scene.shelf.objects[BUNDLE_0].is_held
+
+
+async def test_a_copy_that_one_archive_lost_is_taken_from_another() -> None:
+    """A new archive is filled from whichever still has the bundle."""
+    scene = await aged()
+    await scene.pruning.prune(OPERATOR, LOG)
+    del scene.shelf.objects[BUNDLE_0]
+    third = MemoryArchive("third", scene.clock)
+    scene.archives = (*scene.archives, third)
+    scene.begin()
+    await scene.archiving.all()
+    assert third.objects[BUNDLE_0].content == scene.vault.objects[BUNDLE_0].content
 
 
 async def test_an_archive_cannot_be_filled_from_nowhere() -> None:

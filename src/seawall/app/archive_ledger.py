@@ -33,6 +33,7 @@ from seawall.core.ledger.tree import (
     TILE_WIDTH,
     leaf_hash,
     root_of,
+    split_hashes,
 )
 from seawall.core.policy.principal import Principal
 
@@ -161,8 +162,6 @@ class ArchiveLedger:
                 try:
                     copy = await copying.bundle(at)
                 except Missing:
-                    if at * TILE_WIDTH >= head.minimum:
-                        raise
                     at = first = head.minimum // TILE_WIDTH  # pruned, and no archive has it
                     continue
                 await self._ledger.remember([KeepArchived(copy)])
@@ -211,8 +210,7 @@ class ArchiveLedger:
             again = replace(copying, others=others)
             for row in rows:
                 copy = await again.bundle(row.bundle, earlier=row)
-                if copy != row:
-                    await self._ledger.remember([KeepArchived(copy)])
+                await self._ledger.remember([KeepArchived(copy)])
             digests = [row.digest for row in rows]
             await self._record(copying, "ledger.retain", 0, rows[-1].bundle + 1, digests)
         self._kept[key] = digest
@@ -277,22 +275,18 @@ class _Copying:
         `earlier` says that it was archived then, so that only retention and holds change.
         """
         raw = await read_bundle(self.store, self.head, at, self.others.get(at, ()))
-        leaves = [leaf_hash(item) for item in raw]
-        above = await self.store.tile(self.head.log, 1, at // TILE_WIDTH)
-        hashes = above[at % TILE_WIDTH * HASH_BYTES :][:HASH_BYTES]
-        if root_of(leaves) != hashes:
-            raise changed(f"the entries of bundle {at} are not what was signed")
+        leaves = b"".join(map(leaf_hash, raw))
+        await self._check(0, at, leaves)
         since = datetime.fromtimestamp(earlier.at_ms / 1000, UTC) if earlier else self.now
         until = self.keeping.archive_until(latest_of(raw), since)
         is_held = self.keeping.hold_on(map(decode, raw)) is not None
         lifts = earlier is not None
         for level, index in completed_by(at):
             tile = await self.store.tile(self.head.log, level, index)
-            if len(tile) != TILE_BYTES:
-                raise changed(f"tile {index} of level {level} is not there")
+            await self._check(level, index, tile)
             is_any_held = bool(self.keeping.holds)
             await self._keep(tile_path(level, index), tile, until, is_any_held, lifts=lifts)
-        await self._keep(tile_path(0, at), b"".join(leaves), until, is_held, lifts=lifts)
+        await self._keep(tile_path(0, at), leaves, until, is_held, lifts=lifts)
         content = encode_bundle(raw)
         version = await self._keep(bundle_path(at), content, until, is_held, lifts=lifts)
         return Archived(
@@ -303,6 +297,14 @@ class _Copying:
             "sha256:" + hashlib.sha256(content).hexdigest(),
             earlier.at_ms if earlier else int(self.now.timestamp() * 1000),
         )
+
+    async def _check(self, level: int, index: int, tile: bytes) -> None:
+        """Raise `Tampered` unless a full tile is what the one above it says."""
+        parent, at = divmod(index, TILE_WIDTH)
+        above = await self.store.tile(self.head.log, level + 1, parent)
+        signed = above[at * HASH_BYTES :][:HASH_BYTES]
+        if len(tile) != TILE_BYTES or root_of(split_hashes(tile)) != signed:
+            raise changed(f"tile {index} of level {level} is not what was signed")
 
     async def rest(self, above: int) -> int:
         """Archive the checkpoint of the present size, partial tiles, and what was published.
@@ -360,7 +362,11 @@ class _Copying:
             if path.startswith("published/"):
                 raise
             raise self._altered() from None
-        if await self.archive.get(where, version) != content:
+        try:
+            kept = await self.archive.get(where, version)
+        except Missing:
+            raise self._altered() from None
+        if kept != content:
             raise self._altered()
         if is_held or lifts:
             await self.archive.hold(where, version, is_held=is_held)

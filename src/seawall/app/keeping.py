@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ports import SYSTEM_LOG
@@ -57,7 +58,8 @@ async def read_bundle(
             raise changed(f"entries between {first} and {first + TILE_WIDTH} are not there")
         return raw
     for archive, copy, path in copies:
-        return decode_bundle(await archive.get(path, copy.version), TILE_WIDTH)
+        with suppress(Missing):
+            return decode_bundle(await archive.get(path, copy.version), TILE_WIDTH)
     raise Missing(
         "entry-pruned",
         "the log was pruned here, and no archive of the settings has it",

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
-from seawall.app.keeping import changed, keeping_fields, keeping_of, place, read_bundle
+from seawall.app.keeping import keeping_fields, keeping_of, place, read_bundle
 from seawall.app.ports import SYSTEM_LOG
 from seawall.core.errors import Error, Missing, Refused, Tampered
 from seawall.core.ledger.encoding import decode
@@ -60,6 +60,7 @@ class Plan:
     stop: Stop | None
     keeping: Keeping
     archives: tuple[str, ...]
+    """Which archives hold all that goes."""
     now: datetime
     """The time that was believed."""
 
@@ -106,7 +107,9 @@ class PlanPruning:
             _tell(progress, "read back", (bundle + 1) * TILE_WIDTH, walk.minimum)
         if stop is None and walk.minimum < head.size:
             stop = Stop(walk.minimum, Why.INCOMPLETE)
-        return Plan(head, walk.minimum, stop, keeping, tuple(sorted(self._archives)), now)
+        going = range(head.minimum // TILE_WIDTH, walk.minimum // TILE_WIDTH)
+        holding = (name for name in self._archives if all(name in rows[at] for at in going))
+        return Plan(head, walk.minimum, stop, keeping, tuple(sorted(holding)), now)
 
     async def _trust_archives(self) -> None:
         locked = [archive for archive in self._archives.values() if archive.is_locked]
@@ -156,8 +159,6 @@ class PlanPruning:
         """Read a bundle back from every archive that has it, and compare it with the tree."""
         above = await self._store.tile(head.log, 1, bundle // TILE_WIDTH)
         signed = above[bundle % TILE_WIDTH * HASH_BYTES :][:HASH_BYTES]
-        if len(signed) != HASH_BYTES:
-            raise changed(f"the tile over bundle {bundle} is not there")
         for name, row in rows.items():
             try:
                 raw = await self._archives[name].get(place(head, bundle_path(bundle)), row.version)

@@ -35,8 +35,8 @@ T = TypeVar("T")
 _MODE: Final = "COMPLIANCE"
 _CANARY_KEPT: Final = timedelta(hours=1)
 _CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 30
-_ATTEMPTS: Final = 3
+_READ_SECONDS: Final = 15
+_ATTEMPTS: Final = 2
 _IS_THERE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _IS_MISSING: Final = ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed")
 _IS_FORBIDDEN: Final = 403
