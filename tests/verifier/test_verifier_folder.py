@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
 from seawall.verifier.folder import ENTRIES, Copy, Folder, Row, rows_of
 from seawall.verifier.refusal import Refusal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 256_256
 """1,001 full tiles of level 0: the last lies in a folder of its own."""
@@ -93,6 +91,26 @@ def test_unreadable_file_is_refused(file: str, problem: str, tmp_path: Path) -> 
 
     with pytest.raises(Refusal, match=problem):
         Folder(tmp_path).read(2, file, 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files of the kernel that read strangely")
+@pytest.mark.parametrize(
+    ("file", "problem"), [("version", "changed while it was read"), ("self/mem", "cannot be read")]
+)
+def test_file_that_is_not_as_long_as_it_says_is_refused(file: str, problem: str) -> None:
+    """A file that holds more than it says, or that fails to be read, is refused by name."""
+    with pytest.raises(Refusal, match=problem):
+        Folder(Path("/proc")).read(2, file, 10_000)
+
+
+def test_tile_that_comes_and_goes_is_refused(tmp_path: Path) -> None:
+    """A tile that is there after the folder was listed without it is not taken for listed."""
+    (tmp_path / "tile/0").mkdir(parents=True)
+    copy, row = Copy(Folder(tmp_path)), Row("0", 1, 0)
+    (tmp_path / "tile/0/000").write_bytes(bytes(8_192))
+
+    with pytest.raises(Refusal, match="changed while it was read"):
+        copy._require(3, row, 0)
 
 
 def test_file_that_shrank_is_refused(tmp_path: Path) -> None:

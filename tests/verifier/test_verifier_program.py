@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import seawall.verifier
+from cosigners import ed25519, ml_dsa_44
 from seawall.verifier.__main__ import _progress, main
 from seawall.verifier.note import read_checkpoint, read_key
 from seawall.verifier.report import printable
@@ -157,6 +158,9 @@ def test_key_of_the_folder_is_named_as_such(log: Path, capsys: pytest.CaptureFix
         "name+00000000+é",
         "a name+e3b0c442+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "name+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "name+00000000+AQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ",
+        str(ed25519("w.example").key),
+        str(ml_dsa_44("w.example").key),
         "name+00000000+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "name+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     ],

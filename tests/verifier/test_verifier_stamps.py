@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from seawall.verifier import der
 from seawall.verifier.__main__ import main
-from seawall.verifier.certificates import require_time_stamping
+from seawall.verifier.certificates import _require_authority, require_time_stamping
 from seawall.verifier.refusal import FormError
 from seawall.verifier.stamp import read_authority, verify_stamp
 from verifier.stampers import DAY, NOW, STAMPING, Authority, stamp, stamper
@@ -209,6 +209,32 @@ def test_rsa_pss(bits: int, tmp_path: Path) -> None:
             read(changed)
     else:
         assert read(raw) == read(changed)
+
+
+@pytest.mark.parametrize("oid", ["06092a864886f70d010105", "06092a864886f70d01010a3000"])
+def test_unknown_kind_of_signature_is_refused(oid: str, tmp_path: Path) -> None:
+    """RSA with SHA-1, in PKCS #1 v1.5 or, which is its default, in PSS, is refused."""
+    raw = stamp(tmp_path, TEXT, stamper(ROOT, key=rsa.generate_private_key(65_537, 2_048)))
+    algorithm = encoded(der.SEQUENCE, bytes.fromhex(oid))
+
+    with pytest.raises(FormError, match=SAID):
+        read(with_signature(raw, algorithm, lambda _: bytes(256)))
+
+
+def test_authority_without_constraints_is_none() -> None:
+    """A certificate that does not say whether it may issue others may not."""
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
+    key = ec.generate_private_key(ec.SECP256R1())
+    plain = (
+        builder.public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .sign(key, hashes.SHA256())
+    )
+
+    with pytest.raises(FormError, match="an issuer is no authority"):
+        _require_authority(plain, 0)
 
 
 def long_chain(length: int) -> list[Authority]:

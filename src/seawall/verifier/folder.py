@@ -44,6 +44,7 @@ _UNEXPECTED: Final = (
     "a log of the checkpoint's size has no such file: remove it if it was put there by mistake; "
     "if the log grew while it was copied, copy the tiles first and the checkpoint after them"
 )
+_CHANGED: Final = "changed while it was read"
 _PRUNED: Final = "lies before the minimum that the copy itself names"
 
 
@@ -167,7 +168,7 @@ class Folder:
         try:
             widths = [int(entry.name) for entry in self.listed(file)]
         except (OSError, ValueError):
-            raise Refusal(step, file, "changed while it was read") from None
+            raise Refusal(step, file, _CHANGED) from None
         return sorted(width for width in widths if width <= _widest(row, index))
 
     def listed(self, file: str) -> Iterator[os.DirEntry[str]]:
@@ -314,7 +315,7 @@ class Copy:
         for named in ("tile", f"tile/{row.kind}", file):
             if not any(folder.is_there(named) for folder in self.folders):
                 raise Refusal(step, named, "is missing")
-        raise Refusal(step, file, "changed while it was read")
+        raise Refusal(step, file, _CHANGED)
 
 
 def _contents(step: int, file: str, opened: int, limit: int) -> bytes:
@@ -323,11 +324,9 @@ def _contents(step: int, file: str, opened: int, limit: int) -> bytes:
         raise Refusal(step, file, "is not a regular file")
     if status.st_size > limit:
         raise Refusal(step, file, f"is longer than the {limit:,} bytes it may have")
-    raw = os.read(opened, status.st_size + 1)  # asking for `limit` would make room for all of it
-    while len(raw) <= limit and (more := os.read(opened, limit + 1 - len(raw))):
-        raw += more
-    if len(raw) > limit:
-        raise Refusal(step, file, f"is longer than the {limit:,} bytes it may have")
+    raw = os.read(opened, status.st_size + 1)
+    if len(raw) != status.st_size:
+        raise Refusal(step, file, _CHANGED)
     return raw
 
 
