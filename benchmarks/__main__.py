@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import appends, auditing, detection, exchanges, parts, queries
+from benchmarks import appends, auditing, detection, exchanges, parts, production, queries
 from benchmarks.effort import FULL, QUICK
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "parts": parts.measure,
     "ledger": appends.measure,
     "queries": queries.measure,
+    "production": production.measure,
     "verifier": auditing.measure,
     "proofs": auditing.measure_proofs,
     "detection": detection.measure,

@@ -44,6 +44,7 @@ ROWS = (
     "an actor and a common outcome",
     "a day",
     "one actor on a day",
+    "everything",
     "as it is",
     "--entries",
     "the hashes alone",
