@@ -330,6 +330,10 @@ class MemoryStore:
         held = self._ledger.logs.get(log)
         return [made for _, made in sorted(held.archived.items())] if held else []
 
+    async def document_counts(self) -> dict[str, int]:
+        """Return how many versions of documents each tenant has; it grows with every change."""
+        return {tenant: len(held) for tenant, held in self._ledger.documents.items() if held}
+
     async def documents(self, tenant: str) -> list[Document[Spec]]:
         """Return every version of every document of a tenant, oldest first."""
         held = self._ledger.documents.get(tenant, [])

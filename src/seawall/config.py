@@ -91,6 +91,8 @@ class Settings:
     """Most pages of 4 KiB that the database may have; 0 means as many as the disk holds."""
     database: str = ""
     """`postgresql://USER@HOST[:PORT]/NAME` without a password; empty means the folder's own."""
+    database_pruner: str = ""
+    """The role of that database that alone may prune; empty means that nothing is pruned."""
     witnesses: tuple[Witness, ...] = ()
     witnesses_required: int = 0
     """How many of the witnesses must cosign before a checkpoint counts as witnessed."""
@@ -128,6 +130,8 @@ class Settings:
             raise _wrong("archives", "give each archive a name of its own")
         if self.database and not _DATABASE.fullmatch(self.database):
             raise _wrong("database", "use postgresql://USER@HOST/NAME, without a password")
+        if self.database_pruner and not self.database:
+            raise _wrong("database_pruner", "name a role only where there is a database to name it")
 
     @property
     def base_url(self) -> str:
@@ -184,6 +188,25 @@ def read_passphrase(
             "set SEAWALL_PASSPHRASE_FILE to a file that holds it, or SEAWALL_PASSPHRASE",
         )
     return Passphrase(text.encode())
+
+
+def read_database_password(environment: Mapping[str, str], name: str) -> str | None:
+    """Return the password of a role of the database, or None where it needs none.
+
+    From the file that `NAME_FILE` names, else from the variable `NAME`; it is asked for
+    at every connection, so that it may change. `Missing` if the file cannot be read.
+    """
+    place = environment.get(f"{name}_FILE")
+    if place is None:
+        return environment.get(name) or None
+    try:
+        return Path(place).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Missing(
+            "database-password-missing",
+            f"the file that {name}_FILE names cannot be read",
+            "check that it exists, and that the server may read it",
+        ) from None
 
 
 def environment() -> Mapping[str, str]:

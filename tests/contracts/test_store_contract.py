@@ -109,3 +109,11 @@ async def test_a_patients_terms_replace_the_older_ones(books: Books) -> None:
     expected = {"t-2": frozenset({"p-1", "p-2"}), "t-3": frozenset({"p-1"})}
     assert expected == await books.store.patients("clinic", ["t-1", "t-2", "t-3", "t-4"])
     assert {} == await books.store.patients("clinic", [])
+
+
+async def test_every_version_of_a_document_counts(books: Books) -> None:
+    """The number of a tenant's versions grows with each, and a tenant without any has none."""
+    for version in (1, 2):
+        writes = [KeepDocument("clinic", a_document(version=version))]
+        await books.ledger.append("clinic", an_entry(), writes)
+        assert {"clinic": version} == await books.store.document_counts()

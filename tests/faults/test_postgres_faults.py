@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable
 
     from postgres import Server
+    from seawall.app.ports import Write
 
 STATEMENTS = 24
 """More statements than a batch of these tests takes."""
@@ -64,7 +65,7 @@ async def replica(
 
 def some_appends(database: Opened, at: int) -> list[Any]:
     """Return work on two logs with every kind of write, and a fact."""
-    writes = [
+    writes: list[Write] = [
         KeepDocument("clinic", a_document(f"d-{at}")),
         KeepSealed(a_sealed()),
         KeepPatient("clinic", f"p-{at}", ("t-1", "t-2")),

@@ -199,7 +199,7 @@ async def prune(writer: Writer) -> None:
     await writer.ledger.remember(
         [KeepArchived(Archived(TENANT, 0, name, "v", "sha256:0", 1)) for name in "ab"]
     )
-    await writer.ledger.prune(TENANT, 256)
+    await writer.pruner.prune(TENANT, 256)
 
 
 def test_a_pruned_log_says_that_it_is(serve_here: Callable[..., Any]) -> None:

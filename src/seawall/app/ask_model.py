@@ -81,6 +81,7 @@ class AskModel:
         closing: CloseExchanges,
         clock: Clock,
         random: Random,
+        replica: str = "",
     ) -> None:
         self._documents = documents
         self._recall = recall
@@ -93,6 +94,7 @@ class AskModel:
         self._clock = clock
         self._random = random
         self._closing = closing
+        self._replica = replica
         self._breakers: dict[str, Breaker] = {}
         self._executor = ThreadPoolExecutor(1, "search")
         self._waiting = 0
@@ -119,6 +121,7 @@ class AskModel:
             )
             async with trip.recalled.lock:
                 minimised = await self._minimise(trip)
+                await self._documents.refresh()
                 self._check_still(trip)
                 body = dump(outgoing(minimised.body, trip.endpoint.spec.model))
                 await self._record_intent(trip, minimised, body)
@@ -222,7 +225,10 @@ class AskModel:
         sealed = await self._keys.seal(
             payload, Context(trip.tenant, REQUEST, trip.subject, trip.item)
         )
-        writes: list[Write] = [KeepSealed(sealed), OpenExchange(trip.tenant, trip.item)]
+        writes: list[Write] = [
+            KeepSealed(sealed),
+            OpenExchange(trip.tenant, trip.item, self._replica),
+        ]
         recalled = trip.recalled
         if recalled.conversation is not None:
             subject = recalled.patient or UNATTRIBUTED

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
 from seawall.app.entries import entry
-from seawall.app.ports import CloseExchange
+from seawall.app.ports import CloseExchange, KeepLease
 from seawall.core.errors import Error
 from seawall.core.policy.principal import Principal
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from seawall.app.ports import Clock, Ledger, Notifier, Store
 
 
+LEASE_MS: Final = 60_000
+"""How long a replica speaks for its exchanges without saying so again."""
 _FIRST_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 60.0
 
@@ -64,15 +66,28 @@ class CloseExchanges:
                 continue
             return
 
-    async def close_open(self) -> int:
+    async def claim(self, replica: str) -> None:
+        """Keep this replica's open exchanges its own for the next minute."""
+        lease = KeepLease(replica, self._clock.now_ms() + LEASE_MS)
+        await self._ledger.remember([lease])
+
+    async def close_expired(self) -> int:
+        """Close what replicas left open that hold no lease any more; return how many there were.
+
+        For a database that several replicas share, at any time.
+        """
+        return await self.close_open(expired_at_ms=self._clock.now_ms())
+
+    async def close_open(self, *, expired_at_ms: int | None = None) -> int:
         """Close every open exchange of every tenant; return how many there were.
 
-        Only the process that holds the data folder may call this, before it serves.
+        Without a moment only the process that holds the data folder may call this, before
+        it serves; with one, those whose replica holds no lease at that moment are meant.
         """
         count = 0
         for tenant in await self._store.tenants():
             principal = Principal("system", "seawall", tenant)
-            for item in await self._store.open_exchanges(tenant):
+            for item in await self._store.open_exchanges(tenant, expired_at_ms=expired_at_ms):
                 index = await self._close(principal, item, "unknown")
                 self._notifier.alarm("outcome-unknown", tenant, index)
                 count += 1

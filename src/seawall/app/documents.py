@@ -36,16 +36,39 @@ class Applied:
 class Documents:
     """The documents of every tenant, as they stand."""
 
-    def __init__(self, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, ledger: Ledger, clock: Clock, is_shared: bool = False
+    ) -> None:
         self._store = store
+        self._is_shared = is_shared
+        """Whether others may apply documents without our knowing."""
         self._ledger = ledger
         self._clock = clock
         self._registers: dict[str, Register] = {}
+        self._counts: dict[str, int] = {}
+        """How many versions each register was made of; a version is never taken away."""
 
     async def load(self) -> None:
         """Read every tenant's documents."""
         for tenant in await self._store.tenants():
-            self._registers[tenant] = Register(await self._store.documents(tenant))
+            await self._load(tenant)
+
+    async def refresh(self) -> None:
+        """Read again what other replicas applied; one small question where they applied nothing.
+
+        `Unavailable` if the store does not answer: then nothing may be decided, because a
+        permission may have been withdrawn. Where the store is this process's, nothing is asked.
+        """
+        if not self._is_shared:
+            return
+        for tenant, count in (await self._store.document_counts()).items():
+            if count != self._counts.get(tenant, 0):
+                await self._load(tenant)
+
+    async def _load(self, tenant: str) -> None:
+        documents = await self._store.documents(tenant)
+        self._registers[tenant] = Register(documents)
+        self._counts[tenant] = len(documents)
 
     def tenants(self) -> list[str]:
         """Return the tenants whose documents are loaded."""
@@ -87,6 +110,7 @@ class Documents:
 
     async def _apply_one(self, principal: Principal, kind: str, name: str, spec: Spec) -> Applied:
         tenant = principal.tenant
+        await self.refresh()
         register = self.register(tenant)
         document = register.next_version(kind, name, spec)
         if document is None:

@@ -269,6 +269,10 @@ class Store(Protocol):
         """Return every version of every document of a tenant, oldest first."""
         ...
 
+    async def document_counts(self) -> dict[str, int]:
+        """Return how many versions of documents each tenant has; it grows with every change."""
+        ...
+
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
         ...

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from seawall.cli import demo, documents, install, ledger, patient, token, witness
+from seawall.cli import database, demo, documents, install, ledger, patient, token, witness
 from seawall.cli.output import print_error
 from seawall.core.errors import Error
 
@@ -26,6 +26,7 @@ app.command()(documents.get)
 app.command()(documents.history)
 app.command()(token.token)
 app.add_typer(ledger.commands, name="ledger")
+app.add_typer(database.commands, name="database")
 app.add_typer(patient.commands, name="patient")
 app.add_typer(witness.commands, name="witness")
 

@@ -6,9 +6,11 @@ edges reach what they need of the machine (clock, randomness, logs) through the
 functions of `edges`.
 """
 
+from seawall.compose.archiving import archives_of, planning_of
 from seawall.compose.auditing import audit_export, audit_producer, audit_sender
+from seawall.compose.database import DATABASE, LOCK, prepare_shared
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
-from seawall.compose.installation import DATABASE, LOCK, RING, Installation
+from seawall.compose.installation import RING, Installation
 from seawall.compose.witness import create_witness, serve_witness, witness_book
 from seawall.compose.writer import Writer, check_tenant
 
@@ -18,6 +20,7 @@ __all__ = [
     "RING",
     "Installation",
     "Writer",
+    "archives_of",
     "audit_export",
     "audit_producer",
     "audit_sender",
@@ -27,6 +30,8 @@ __all__ = [
     "is_free",
     "log_to",
     "new_client_key",
+    "planning_of",
+    "prepare_shared",
     "run_server",
     "serve_witness",
     "witness_book",

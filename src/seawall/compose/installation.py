@@ -6,21 +6,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import sqlcipher3.dbapi2 as sqlcipher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import create_engine
-from sqlalchemy.pool import QueuePool
 
 from seawall.adapters.certificates import ServerCertificate, ensure_certificate
 from seawall.adapters.clock import SystemClock, SystemRandom
-from seawall.adapters.db.sequencer import Sequencer, Signer
-from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
+from seawall.adapters.db.sequencer import Signer
 from seawall.adapters.db.store import SqlStore
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
+from seawall.compose.database import database_of
 from seawall.compose.writer import Writer
 
 if TYPE_CHECKING:
@@ -29,11 +26,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from seawall.app.ports import Clock, Detector, ModelClient, Random
+    from seawall.compose.database import Database
     from seawall.config import Passphrase, Settings
 
-DATABASE: Final = "seawall.db"
 RING: Final = Path("keys") / "ring.json"
-LOCK: Final = "lock"
 _KEYS: Final = ("database", "checkpoints", "receipts", "tokens", "certificate")
 
 
@@ -53,7 +49,7 @@ class Installation:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         ring = RingFile.create(settings.data_dir / RING, passphrase.value, random, _KEYS)
         made = cls(settings, ring, SystemClock(), random)
-        prepare_schema(made.engine)
+        made.database.prepare()
         return made
 
     @classmethod
@@ -64,11 +60,14 @@ class Installation:
         return cls(settings, ring, SystemClock(), random)
 
     @cached_property
+    def database(self) -> Database:
+        """Where the ledger is: the folder's own database, or the one that the settings name."""
+        return database_of(self.settings, self.ring)
+
+    @property
     def engine(self) -> Engine:
         """The pool of reading connections."""
-        return create_engine(
-            "sqlite://", module=sqlcipher, creator=self._connect, poolclass=QueuePool, pool_size=4
-        )
+        return self.database.engine
 
     @cached_property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -103,33 +102,23 @@ class Installation:
     async def write(
         self, *, detector: Detector | None = None, models: ModelClient | None = None
     ) -> AsyncIterator[Writer]:
-        """Claim the folder for this process, and carry the intents that write.
+        """Claim the folder's database for this process, and carry the intents that write.
 
-        `Conflict` if another process holds it. `detector` and `models` replace the
-        shipped ones.
+        `Conflict` if another process holds it; a shared database is nobody's alone.
+        `detector` and `models` replace the shipped ones.
         """
-        lock = FolderLock(self.settings.data_dir / LOCK)
-        try:
+        with self.database.claim():
             # Nothing to do, unless an earlier process was ended before the tables were made.
-            prepare_schema(self.engine)
+            self.database.prepare()
             signer = Signer(self.signing_key.sign, self.public_key, self.ring.key("receipts"))
-            sequencer = Sequencer(self._connect, signer, limit_seconds=self.settings.ledger_seconds)
+            appending = self.database.appending(signer)
             try:
                 client = models or UpstreamClient(secrets=self.settings.data_dir / "secrets")
-                writer = Writer(self, sequencer, detector, client)
+                writer = Writer(self, appending, detector, client)
                 await writer.begin()
                 try:
                     yield writer
                 finally:
                     await writer.end()
             finally:
-                sequencer.close()
-        finally:
-            lock.release()
-
-    def _connect(self) -> Any:
-        return connect(
-            self.settings.data_dir / DATABASE,
-            self.ring.key("database"),
-            max_pages=self.settings.database_pages or None,
-        )
+                appending.close()

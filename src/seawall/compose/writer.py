@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from seawall.adapters.db.store import SqlKeys
@@ -14,6 +14,7 @@ from seawall.adapters.keys.file import FileKeyRing
 from seawall.adapters.logs import LogNotifier
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.adapters.tokens import SignedTokens
+from seawall.app.archive_ledger import ArchiveLedger
 from seawall.app.ask_model import AskModel
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.count_readings import CountReadings
@@ -22,9 +23,11 @@ from seawall.app.import_patient import ImportPatient
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
+from seawall.app.prune_ledger import PruneLedger
 from seawall.app.recall import Recall
 from seawall.app.record_reading import RecordReading
 from seawall.app.rounds import Rounds
+from seawall.compose.archiving import archives_of, planning_of
 from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
@@ -43,10 +46,12 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from seawall.adapters.db.sequencer import Sequencer
-    from seawall.app.ports import Detector, ModelClient
+    from seawall.app.ports import Detector, ModelClient, Pruner
+    from seawall.compose.database import Appending
     from seawall.compose.installation import Installation
 
+_LEASE_SECONDS: Final = 10.0
+_CLOSING_SECONDS: Final = 30.0
 _INDEXING_SECONDS: Final = 0.5
 _TOTALS_SECONDS: Final = 5.0
 
@@ -57,7 +62,7 @@ class Writer:
     def __init__(
         self,
         installation: Installation,
-        sequencer: Sequencer,
+        sequencer: Appending,
         detector: Detector | None,
         models: ModelClient,
     ) -> None:
@@ -77,6 +82,8 @@ class Writer:
         self.closing = CloseExchanges(
             store=store, ledger=sequencer, clock=clock, notifier=self.notifier
         )
+        self.replica = random.bytes(8).hex()
+        """By which name this process's open exchanges are told from other replicas'."""
         self._asking: list[AskModel] = []
         self.indexing = IndexLedger(store=store, ledger=sequencer)
         self.readings = RecordReading(
@@ -90,9 +97,18 @@ class Writer:
             clock=clock,
             notifier=self.notifier,
         )
+        self.archives = archives_of(installation.settings)
+        self.archiving = ArchiveLedger(
+            store=store, ledger=sequencer, archives=self.archives, clock=clock
+        )
         self.rounds = self._rounds()
         """What is done again and again while the server serves."""
-        self.documents = Documents(store=store, ledger=sequencer, clock=clock)
+        self.documents = Documents(
+            store=store,
+            ledger=sequencer,
+            clock=clock,
+            is_shared=installation.database.is_shared,
+        )
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
         )
@@ -106,6 +122,22 @@ class Writer:
         )
 
     @cached_property
+    def pruner(self) -> Pruner:
+        """What deletes from the ledger; `Invalid` where the settings name nobody who may."""
+        return self._installation.database.pruner(self.ledger)
+
+    @cached_property
+    def pruning(self) -> PruneLedger:
+        """What prunes a log."""
+        return PruneLedger(
+            planning=planning_of(self._installation, self.archives),
+            store=self._installation.store,
+            ledger=self.ledger,
+            pruner=self.pruner,
+            clock=self._installation.clock,
+        )
+
+    @cached_property
     def detector(self) -> Detector:
         """The detection engine, loaded on first use."""
         return self._given_detector or load_detector()
@@ -114,7 +146,11 @@ class Writer:
         """Open the system's log, read the documents, close what a crash left open."""
         await self.ledger.open_log(SYSTEM_LOG, self._origin())
         await self.documents.load()
-        await self.closing.close_open()
+        if self._installation.database.is_shared:
+            await self.closing.claim(self.replica)
+            await self.closing.close_expired()
+        else:
+            await self.closing.close_open()
 
     async def end(self) -> None:
         """Record what is counted, close connections to models, let go of threads and tasks."""
@@ -128,6 +164,8 @@ class Writer:
             ask_model.close()
         if isinstance(self._models, UpstreamClient):
             await self._models.close()
+        for archive in self.archives:
+            await archive.close()
 
     def _rounds(self) -> list[Rounds]:
         """Return what is done again and again, each in its own time."""
@@ -144,6 +182,13 @@ class Writer:
         if self.publishing is not None:
             seconds = self._installation.settings.publish_seconds
             rounds.append(Rounds("publishing", self.publishing.all, seconds=seconds, notifier=told))
+        if self.archives:
+            seconds = self._installation.settings.publish_seconds
+            rounds.append(Rounds("archiving", self.archiving.all, seconds=seconds, notifier=told))
+        if self._installation.database.is_shared:
+            claim, close = partial(self.closing.claim, self.replica), self.closing.close_expired
+            rounds.append(Rounds("lease", claim, seconds=_LEASE_SECONDS, notifier=told))
+            rounds.append(Rounds("closing", close, seconds=_CLOSING_SECONDS, notifier=told))
         return rounds
 
     async def open_tenant(self, tenant: str) -> None:
@@ -178,6 +223,7 @@ class Writer:
             closing=self.closing,
             clock=installation.clock,
             random=installation.random,
+            replica=self.replica,
         )
         self._asking.append(ask_model)
 
@@ -210,6 +256,7 @@ class Writer:
             ),
             metrics=metrics,
             is_ready=is_ready,
+            refresh=self.documents.refresh,
         )
 
     @asynccontextmanager

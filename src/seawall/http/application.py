@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from seawall.http.chat import ChatDoor
     from seawall.http.documents import DocumentsDoor
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from seawall.http.metrics import Metrics
     from seawall.http.oauth import TokenDoor
     from seawall.http.tlog import TlogDoor
+
+_UNDECIDED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that no register decides on."""
 
 
 def application(
@@ -33,8 +38,12 @@ def application(
     tlog: TlogDoor,
     metrics: Metrics,
     is_ready: Callable[[], Awaitable[None]],
+    refresh: Callable[[], Awaitable[None]],
 ) -> Starlette:
-    """Return the ASGI application; `is_ready` raises one of our errors while it is not."""
+    """Return the ASGI application; `is_ready` raises one of our errors while it is not.
+
+    `refresh` is awaited before each request that a register decides on; its errors refuse.
+    """
 
     async def healthy(_: Request) -> Response:
         """Answer that the process runs."""
@@ -68,8 +77,26 @@ def application(
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", measured, methods=["GET"]),
         ],
+        middleware=[Middleware(_Fresh, refresh=refresh)],
         exception_handlers={404: _no_door, 405: _no_door, Exception: _bug},
     )
+
+
+class _Fresh:
+    """Lets a request in when the registers are as fresh as the store; answers 503 otherwise."""
+
+    def __init__(self, app: ASGIApp, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._app = app
+        self._refresh = refresh
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _UNDECIDED:
+            try:
+                await self._refresh()
+            except Error as error:
+                await respond(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def _no_door(_request: Request, _error: Exception) -> Response:

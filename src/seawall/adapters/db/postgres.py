@@ -82,6 +82,14 @@ class Address:
         return Address({**self.parameters, "user": role}, password)
 
 
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that ends with the pool that is forgotten, as SQLite's do, without a warning."""
+
+    def __del__(self, *_: Any) -> None:
+        # The library's only warns here; its C part closes what is still open.
+        pass
+
+
 def connect(
     address: Address, *, limit_seconds: float = READ_SECONDS, is_writing: bool = False
 ) -> Any:
@@ -91,7 +99,7 @@ def connect(
     """
     milliseconds = str(round(limit_seconds * 1000))
     with foreign_errors():
-        connection = psycopg.connect(
+        connection = _Connection.connect(
             make_conninfo(**address.given),
             autocommit=True,
             application_name="seawall",

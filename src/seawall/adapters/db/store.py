@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import bindparam, exists, select, text
+from sqlalchemy import bindparam, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from seawall.adapters.db import finding
@@ -64,6 +64,9 @@ _DOCUMENTS: Final = (
     select(documents)
     .where(documents.c.tenant == bindparam("tenant"))
     .order_by(documents.c.kind, documents.c.name, documents.c.version)
+)
+_COUNTS: Final = select(documents.c.tenant, func.count().label("held")).group_by(
+    documents.c.tenant
 )
 _TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
 # A list of any length as one parameter: an `in` of many would be written anew each time.
@@ -209,6 +212,10 @@ class SqlStore:
             )
             for row in await _rows(self._engine, _DOCUMENTS, tenant=tenant)
         ]
+
+    async def document_counts(self) -> dict[str, int]:
+        """Return how many versions of documents each tenant has; it grows with every change."""
+        return {row.tenant: row.held for row in await _rows(self._engine, _COUNTS)}
 
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
