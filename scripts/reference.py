@@ -67,6 +67,8 @@ entry (-1: none). Someone must look. Every code under Tampered that an exchange 
 alarm too.
 """
 _ALARMS: Final = {
+    "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else than "
+    "it took; `seawall ledger archive` says which. It is tried again each round.",
     "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
     "log-forked": "A witness cosigned more of this log than it holds, or other things: it was "
     "rolled back or forked. An entry `ledger.alarm` of the system's log says by which witness.",

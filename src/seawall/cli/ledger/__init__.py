@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from seawall.cli.ledger import auditing, exporting, reading, sending
+from seawall.cli.ledger import auditing, exporting, keeping, reading, sending
 
 commands = typer.Typer(no_args_is_help=True, help="Read, check, hand out and keep the logs.")
 commands.command()(reading.verify)
@@ -15,3 +15,5 @@ commands.command()(exporting.export)
 commands.command()(auditing.events)
 commands.command()(auditing.produce)
 commands.command()(sending.send)
+commands.command()(keeping.archive)
+commands.command()(keeping.prune)
