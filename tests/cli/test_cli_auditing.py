@@ -241,10 +241,10 @@ def test_a_state_file_of_another_log_sends_nothing(
     assert ("position-of-another-log", count) == (said.code, len(receiver.messages()))
 
 
-def test_following_sends_what_comes(
+def test_following_sends_what_comes_and_outlasts_an_outage(
     terminal: Terminal, receiver: SyslogServer, certificate: ServerCertificate, shipped: Path
 ) -> None:
-    """New entries are sent as they come, until Ctrl-C; each minute of it is a recorded reading."""
+    """New entries are sent as they come, again after a break, until Ctrl-C; and it is recorded."""
     send(terminal, receiver, certificate)
     command = ["ledger", "send", "--follow", "--to", f"127.0.0.1:{receiver.port}"]
     command += ["--authority", str(certificate.authority), "--data-dir", str(terminal.folder)]
@@ -258,6 +258,7 @@ def test_following_sends_what_comes(
     until = time.monotonic() + PATIENCE
     while before == len(readings(terminal, "export")):
         assert (True, None) == (time.monotonic() < until, process.poll())
+    receiver.endings = ["reset"]
     found = terminal.run("patient", "import", str(shipped / "patients" / "toy.json"), "--json")
     while f"#{found.json()[0]['entry']}" not in "".join(one.text for one in receiver.messages()):
         assert (True, None) == (time.monotonic() < until, process.poll())
@@ -266,6 +267,7 @@ def test_following_sends_what_comes(
     _, err = process.communicate(timeout=PATIENCE)
 
     assert (0, True) == (process.returncode, "sent all" in err), err
+    assert ("trying again" in err, []) == (True, receiver.endings)
     assert readings(terminal, "follow")
 
 

@@ -41,7 +41,7 @@ _ADDRESS: Final = re.compile(
     r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::([1-9][0-9]{0,4}))?", re.ASCII
 )
 _POLL_SECONDS: Final = 1.0
-_RETRY_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 3.0
 
 
 def send(
