@@ -67,9 +67,12 @@ entry (-1: none). Someone must look. Every code under Tampered that an exchange 
 alarm too.
 """
 _ALARMS: Final = {
-    "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else than "
-    "it took; `seawall ledger archive` says which. It is tried again each round.",
+    "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else "
+    "than it took; `seawall ledger archive` says which. It is tried again each round.",
+    "closing-failed": "Exchanges that a replica left open cannot be closed yet; tried each round.",
     "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
+    "lease-failed": "This replica cannot renew its claim on its open exchanges: in a minute "
+    "another replica may close them as `unknown`.",
     "log-forked": "A witness cosigned more of this log than it holds, or other things: it was "
     "rolled back or forked. An entry `ledger.alarm` of the system's log says by which witness.",
     "outcome-unknown": "The server ended before this exchange did: what left may have arrived.",
