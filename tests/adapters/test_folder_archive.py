@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -110,6 +113,39 @@ async def test_a_path_out_of_the_folder_is_a_mistake(tmp_path: Path, path: str) 
     with pytest.raises(RuntimeError):
         await folder_archive(tmp_path / "inner").put(path, b"entries", LATER)
     assert not (tmp_path / "inner").exists()
+
+
+_PUTTING: Final = """
+import asyncio, sys
+from datetime import datetime, UTC
+from pathlib import Path
+from fakes import FakeRandom
+from seawall.adapters.archive.folder import FolderArchive
+archive = FolderArchive("shelf", Path(sys.argv[1]), apart_from=Path("/dev"), random=FakeRandom())
+async def put():
+    for at in range(10_000):
+        await archive.put(f"a/{at}", str(at).encode() * 50_000, datetime(2032, 1, 1, tzinfo=UTC))
+        print(at, flush=True)
+asyncio.run(put())
+"""
+
+
+async def test_a_process_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
+    """Whenever it ends, a file is whole or not there, and what was acknowledged is there."""
+    path = os.pathsep.join(sys.path)
+    with subprocess.Popen(  # noqa: ASYNC220, S603  the lines above
+        [sys.executable, "-c", _PUTTING, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": path},
+    ) as process:
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(5)][-1]
+        process.kill()
+    found = {int(file.name): file.read_bytes() for file in (tmp_path / "a").iterdir()}
+    assert set(range(acknowledged + 1)) <= found.keys()
+    assert [] == [at for at, content in found.items() if content != str(at).encode() * 50_000]
+    for at, content in found.items():
+        await folder_archive(tmp_path).put(f"a/{at}", content, LATER)
 
 
 def test_a_folder_is_never_locked(tmp_path: Path) -> None:

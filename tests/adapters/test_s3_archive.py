@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -238,10 +239,14 @@ async def test_what_the_lock_does_not_cover_is_found_by_reading_back() -> None:
     assert (Missing, "archive-object-missing") == (type(error), error.code)
 
 
-def stranger(**fields: str) -> S3Archive:
+def stranger(**fields: Any) -> S3Archive:
     """Return an archive of another endpoint or authority than the server's."""
     server = bucket_server()
-    settings = {"endpoint": server.url, "region": "us-east-1", "authority": str(server.authority)}
+    settings: dict[str, Any] = {
+        "endpoint": server.url,
+        "region": "us-east-1",
+        "authority": str(server.authority),
+    }
     return S3Archive(
         "vault", connect_s3(**settings | fields), bucket=LOCKED, prefix="x", random=FakeRandom()
     )
@@ -254,6 +259,18 @@ async def test_a_store_that_is_down_is_unavailable() -> None:
     made = stranger(endpoint=f"https://localhost:{port}")
     error = await caught(made, lambda made: made.put("a", b"a", LATER))
     assert (Unavailable, "archive-unavailable") == (type(error), error.code)
+
+
+async def test_a_store_that_never_answers_is_unavailable() -> None:
+    """One that takes the connection and says nothing is given up in bounded time."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://localhost:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        error = await caught(
+            stranger(endpoint=url, read_seconds=0.2), lambda made: made.get("a", "v")
+        )
+    assert (Unavailable, "archive-unavailable") == (type(error), error.code)
+    assert time.monotonic() - began < 30
 
 
 async def test_a_store_of_another_authority_is_unavailable() -> None:

@@ -43,7 +43,9 @@ _IS_FORBIDDEN: Final = 403
 _NOT_LOCKED: Final = ("InvalidRequest", "ObjectLockConfigurationNotFoundError")
 
 
-def connect_s3(*, endpoint: str, region: str, authority: str) -> Any:
+def connect_s3(
+    *, endpoint: str, region: str, authority: str, read_seconds: float = _READ_SECONDS
+) -> Any:
     """Return a client of S3; credentials are those that boto3 finds.
 
     `Invalid` for an endpoint without TLS.
@@ -63,8 +65,8 @@ def connect_s3(*, endpoint: str, region: str, authority: str) -> Any:
         config=Config(
             proxies={},
             ignore_configured_endpoint_urls=True,
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            connect_timeout=min(_CONNECT_SECONDS, read_seconds),
+            read_timeout=read_seconds,
             retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
             max_pool_connections=4,
             s3={"addressing_style": "path" if endpoint else "auto"},
