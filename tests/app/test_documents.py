@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from practice import OPERATOR, TENANT, document, documents, opened
-from seawall.core.errors import Conflict, Invalid, Missing
+from seawall.core.errors import Conflict, Invalid, Missing, Refused
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
@@ -126,3 +126,20 @@ async def test_unknown_tenant_has_an_empty_register(detector: Detector) -> None:
     practice = await opened(detector)
 
     assert [] == list(practice.documents.register("nowhere"))
+
+
+async def test_a_refused_change_leaves_the_rest_unwritten(detector: Detector) -> None:
+    """Retention that is lowered refuses the whole folder, whatever stands before it."""
+    practice = await opened(detector)
+    raised, lowered = (document("Retention", "it", years=years) for years in (8, 7))
+    await practice.documents.apply(OPERATOR, [raised])
+    before = len(practice.entries())
+
+    with pytest.raises(Refused) as caught:
+        await practice.documents.apply(OPERATOR, [use_case("new"), lowered])
+    with pytest.raises(Refused):
+        await practice.documents.apply(
+            OPERATOR, [document("Retention", "x", years=years) for years in (9, 6)]
+        )
+
+    assert ("retention-lowered", before) == (caught.value.code, len(practice.entries()))
