@@ -209,10 +209,15 @@ class MemoryLedger:
         return [Receipt("", 0, raw, b"").body() for raw in self.logs[log].entries]
 
     def _refuse_conflict(self, write: Write) -> None:
+        if isinstance(write, KeepSealed) and write.replaces is not None:
+            place = write.sealed.context
+            held = self.kept.get((place.tenant, place.kind, place.item))
+            if (held.digest() if held else "") != write.replaces:
+                raise Conflict("sealed-changed", "this was replaced meanwhile", "read it again")
         if isinstance(write, SpendAssertion) and write.digest in self.spent:
             raise Conflict("assertion-reused", "this assertion was used before", "sign a new one")
         if isinstance(write, KeepDocument) and any(
-            held.reference == write.document.reference for held in self.documents[write.tenant]
+            made.reference == write.document.reference for made in self.documents[write.tenant]
         ):
             raise Conflict("version-exists", "this version exists", "apply again")
         if isinstance(write, OpenExchange) and (write.tenant, write.item) in self.awaited:

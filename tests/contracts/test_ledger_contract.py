@@ -151,3 +151,22 @@ async def test_a_write_that_is_none_is_a_mistake_of_the_program(books: Books) ->
     with pytest.raises(RuntimeError):
         await books.ledger.append("clinic", an_entry(), [unknown])
     assert (await books.ledger.append("clinic", an_entry())).index == 0
+
+
+async def test_a_sealed_value_is_replaced_only_where_it_is_the_one_meant(books: Books) -> None:
+    """Who would replace another value than is there has a Conflict, also within one batch."""
+    values = [a_sealed(text) for text in (b"one", b"two", b"three")]
+    steps = [(0, ""), (1, values[0].digest()), (2, values[0].digest()), (2, "")]
+    appends = (
+        books.ledger.append("clinic", an_entry(at=at), [KeepSealed(values[which], replaces)])
+        for at, (which, replaces) in enumerate(steps)
+    )
+    answers = await asyncio.gather(*appends, return_exceptions=True)
+    assert [None, None, "sealed-changed", "sealed-changed"] == [
+        getattr(answer, "code", None) for answer in answers
+    ]
+    assert values[1] == await books.store.sealed("clinic", "exchange.request", "x-1")
+    with pytest.raises(Conflict):
+        await books.ledger.append("clinic", an_entry(), [KeepSealed(values[2], "")])
+    await books.ledger.append("clinic", an_entry(), [KeepSealed(values[2], values[1].digest())])
+    assert values[2] == await books.store.sealed("clinic", "exchange.request", "x-1")

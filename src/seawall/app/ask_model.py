@@ -22,7 +22,7 @@ from seawall.app.minimise import minimise
 from seawall.app.ports import KeepSealed, OpenExchange
 from seawall.app.recall import PLACEHOLDERS, UNATTRIBUTED
 from seawall.app.trip import Trip
-from seawall.core.errors import Error, Invalid, Refused, Tampered, Unavailable
+from seawall.core.errors import Conflict, Error, Invalid, Refused, Tampered, Unavailable
 from seawall.core.gateway.breaker import Breaker
 from seawall.core.gateway.exchange import Event
 from seawall.core.gateway.given import Given
@@ -229,12 +229,12 @@ class AskModel:
             KeepSealed(sealed),
             OpenExchange(trip.tenant, trip.item, self._replica),
         ]
-        recalled = trip.recalled
+        recalled, kept = trip.recalled, None
         if recalled.conversation is not None:
             subject = recalled.patient or UNATTRIBUTED
             context = Context(trip.tenant, PLACEHOLDERS, subject, recalled.conversation)
             kept = await self._keys.seal(recalled.placeholders.to_json(), context)
-            writes.append(KeepSealed(kept))
+            writes.append(KeepSealed(kept, replaces=recalled.kept))
         intent = entry(
             "exchange.intent",
             trip.call.principal,
@@ -251,10 +251,21 @@ class AskModel:
         )
         try:
             receipt = await self._ledger.append(trip.tenant, intent, writes)
+        except Conflict as conflict:
+            if conflict.code != "sealed-changed":
+                raise
+            self._recall.forget(recalled)
+            raise Refused(
+                "conversation-changed",
+                "another turn of this conversation was recorded at the same time",
+                "send the request again; nothing of it was sent",
+            ) from None
         except Unavailable:
+            self._recall.forget(recalled)
             # It may be durable all the same; then an entry will say that nothing left.
             self._closing.close_later(trip.tenant, trip.item, "not-sent")
             raise
+        recalled.kept = kept.digest() if kept else ""
         trip.intent = receipt.index
         trip.exchange.advance(Event.RECORD_INTENT)
 

@@ -37,6 +37,8 @@ class KeepSealed:
     """Keep a sealed value, replacing an older one of the same tenant, kind and item."""
 
     sealed: Sealed
+    replaces: str | None = None
+    """Digest of the older one, "" for none: `Conflict` (`sealed-changed`) if it is not that one."""
 
 
 @dataclass(frozen=True, slots=True)

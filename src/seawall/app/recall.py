@@ -45,6 +45,10 @@ class Recalled:
     placeholders: Placeholders = field(default_factory=Placeholders)
     conversation: str | None = None
     """The conversation's item, a keyed digest."""
+    kept: str = ""
+    """Digest of the conversation's map as it is kept; empty if none is."""
+    place: _Place | None = field(default=None, repr=False)
+    """Where it is held meanwhile, if it is."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held while a turn of the conversation is minimised and recorded."""
 
@@ -92,11 +96,17 @@ class Recall:
                 held = self._held.get(place, now)
                 if held is None:
                     held = await self._open(principal, decision, patient, conversation)
+                    held.place = place
                     self._held.put(place, held, now)
                 return held
         finally:
             if not opening.locked():
                 self._opening.pop(place, None)
+
+    def forget(self, recalled: Recalled) -> None:
+        """Hold a conversation no longer, whose map is not the one that is kept, or may not be."""
+        if recalled.place is not None:
+            self._held.drop(recalled.place)
 
     async def _open(
         self,
@@ -119,6 +129,7 @@ class Recall:
             earlier = await self._store.sealed(tenant, PLACEHOLDERS, recalled.conversation)
             if earlier is not None:
                 _check_same(earlier.context, recalled.patient)
+                recalled.kept = earlier.digest()
                 wanted.append(earlier)
         if wanted:
             grant = await self._record(principal, decision, wanted)

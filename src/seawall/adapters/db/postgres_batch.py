@@ -107,7 +107,7 @@ class Batch:
         for name, origin, edge in locked.fetchall() if locked else ():
             self._logs[name] = _Log(name, origin, self._edge(name, edge))
         for cursor in found:
-            self._changes.taken.update(cursor.fetchall())
+            self._changes.know(cursor.fetchall())
 
     def _openings(self) -> Iterator[Statement]:
         """Yield what begins logs that do not exist; of two in one batch the first counts."""

@@ -38,6 +38,9 @@ _TAKEN: Final = {
     "assertion": "select 'assertion', digest from assertions where digest = any(%b::text[])",
     "exchange": "select 'exchange', tenant, item from open_exchanges "
     "join unnest(%b::text[], %b::text[]) as wanted (tenant, item) using (tenant, item)",
+    "sealed": "select 'sealed', tenant, kind, item, encode(sha256(envelope), 'hex') from sealed "
+    "join unnest(%b::text[], %b::text[], %b::text[]) as wanted (tenant, kind, item) "
+    "using (tenant, kind, item)",
     "document": "select 'document', tenant, kind, name, version::text from documents "
     "join unnest(%b::text[], %b::text[], %b::text[], %b::int[]) "
     "as wanted (tenant, kind, name, version) using (tenant, kind, name, version)",
@@ -61,6 +64,8 @@ def taken_queries(writes: Iterable[Write]) -> Iterator[Statement]:
     wanted: dict[str, list[Key]] = {}
     for write in writes:
         key = _key(write)
+        if isinstance(write, KeepSealed) and write.replaces is None:
+            continue
         if key is not None:
             wanted.setdefault(key[0], []).append(key)
     for kind, keys in wanted.items():
@@ -71,11 +76,14 @@ def taken_queries(writes: Iterable[Write]) -> Iterator[Statement]:
 
 
 def _key(write: Write) -> Key | None:
-    """Return what a write would make that can exist once, or would end."""
+    """Return what a write would make that can exist once, or would end or replace."""
     if isinstance(write, SpendAssertion):
         return "assertion", write.digest
     if isinstance(write, OpenExchange | CloseExchange):
         return "exchange", write.tenant, write.item
+    if isinstance(write, KeepSealed):
+        context = write.sealed.context
+        return "sealed", context.tenant, context.kind, context.item
     if isinstance(write, KeepDocument):
         made = write.document
         return "document", write.tenant, made.kind, made.name, str(made.version)
@@ -88,6 +96,8 @@ class Changes:
 
     taken: set[Key] = field(default_factory=set)
     """What exists: at first in the database, then after each job that was taken too."""
+    digests: dict[Key, str] = field(default_factory=dict)
+    """Of the sealed values that jobs would replace: at first in the database, then as `taken`."""
     closed: set[tuple[str, str]] = field(default_factory=set)
     opened: dict[tuple[str, str], str] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
@@ -97,17 +107,31 @@ class Changes:
     keys: list[WrappedKey] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
+    def know(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Take in what one of `taken_queries` answered."""
+        for row in rows:
+            if row[0] == "sealed":
+                self.digests[row[:4]] = f"sha256:{row[4]}"
+            else:
+                self.taken.add(row)
+
     def take(self, writes: Sequence[Write]) -> None:
         """Take one job's writes, all or none; `Conflict` if one contradicts what is there."""
         begun: set[Key] = set()
         ended: set[Key] = set()
+        replaced: dict[Key, str] = {}
         for write in writes:
             if not isinstance(write, Write):
                 raise NotAWriteError(type(write).__name__)
             key = _key(write)
             if key is None:
                 continue
-            if isinstance(write, CloseExchange):
+            if isinstance(write, KeepSealed):
+                held = replaced.get(key, self.digests.get(key, ""))
+                if write.replaces not in {None, held}:
+                    raise _conflict(write)
+                replaced[key] = write.sealed.digest()
+            elif isinstance(write, CloseExchange):
                 begun.discard(key)
                 ended.add(key)
             elif key in begun or (key in self.taken and key not in ended):
@@ -116,6 +140,7 @@ class Changes:
                 begun.add(key)
         self.taken -= ended
         self.taken |= begun
+        self.digests |= replaced
         for write in writes:
             self._take(write)
 
@@ -202,6 +227,12 @@ def _conflict(write: Write) -> Conflict:
             "version-exists",
             f"{write.document.reference} was applied by someone else meanwhile",
             "apply again: it will become the next version",
+        )
+    if isinstance(write, KeepSealed):
+        return Conflict(
+            "sealed-changed",
+            "what this would replace was replaced by someone else meanwhile",
+            "read it again, and then change it",
         )
     return Conflict(
         "exchange-open",

@@ -23,6 +23,7 @@ from seawall.app.ports import (
 from seawall.core.errors import Conflict, Refused
 from seawall.core.ledger.tree import TILE_WIDTH
 from seawall.core.registers.spec import canonical_spec
+from seawall.core.seal.envelope import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,15 @@ def _apply(write: object, run: Callable[..., Any]) -> None:
 @_apply.register
 def _(write: KeepSealed, run: Any) -> None:
     context = write.sealed.context
+    if write.replaces is not None:
+        query = "select envelope from sealed where tenant = ? and kind = ? and item = ?"
+        row = run(query, (context.tenant, context.kind, context.item)).fetchone()
+        if (Sealed(row[0]).digest() if row else "") != write.replaces:
+            raise Conflict(
+                "sealed-changed",
+                "what this would replace was replaced by someone else meanwhile",
+                "read it again, and then change it",
+            )
     run(
         "insert into sealed values (?, ?, ?, ?) on conflict (tenant, kind, item) "
         "do update set envelope = excluded.envelope",
