@@ -65,9 +65,7 @@ _DOCUMENTS: Final = (
     .where(documents.c.tenant == bindparam("tenant"))
     .order_by(documents.c.kind, documents.c.name, documents.c.version)
 )
-_COUNTS: Final = select(documents.c.tenant, func.count().label("held")).group_by(
-    documents.c.tenant
-)
+_COUNTS: Final = select(documents.c.tenant, func.count().label("held")).group_by(documents.c.tenant)
 _TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
 # A list of any length as one parameter: an `in` of many would be written anew each time.
 _PATIENTS: Final = {
