@@ -93,6 +93,8 @@ class Settings:
     """`postgresql://USER@HOST[:PORT]/NAME` without a password; empty means the folder's own."""
     database_pruner: str = ""
     """The role of that database that alone may prune; empty means that nothing is pruned."""
+    system_auditors: str = ""
+    """Who may read the system's log where there are several tenants: `TENANT/CLIENT ...`."""
     witnesses: tuple[Witness, ...] = ()
     witnesses_required: int = 0
     """How many of the witnesses must cosign before a checkpoint counts as witnessed."""

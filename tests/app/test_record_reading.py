@@ -14,7 +14,7 @@ from seawall.app.count_readings import CountReadings
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.ledger_query import FIELDS, query_fields, read_query
 from seawall.app.ports import SYSTEM_LOG, Query
-from seawall.app.record_reading import Reading, RecordReading, require_audit
+from seawall.app.record_reading import Auditors, Reading, RecordReading
 from seawall.core.errors import Invalid, Missing, Refused, Unavailable
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.client import ClientSpec
@@ -185,11 +185,34 @@ def granted(**fields: bool) -> Register:
 def test_a_client_reads_what_its_document_says(register: Register, log: str, may: bool) -> None:  # noqa: FBT001  pytest's
     """Own log and system's log are rights of their own; nothing said means no."""
     if may:
-        require_audit(register, AUDITOR, log)
+        Auditors().require(register, AUDITOR, log, [LOG])
         return
     with pytest.raises(Refused) as refused:
-        require_audit(register, AUDITOR, log)
+        Auditors().require(register, AUDITOR, log, [LOG])
     assert "audit-not-granted" == refused.value.code
+
+
+@pytest.mark.parametrize(
+    ("named", "document", "may"),
+    [
+        (f"{LOG}/auditor", {"may_audit_system": True}, True),
+        (f"{LOG}/auditor", {}, False),
+        ("school/auditor", {"may_audit_system": True}, False),
+        ("", {"may_audit_system": True}, False),
+    ],
+)
+def test_with_several_tenants_the_installation_names_who_reads_the_systems_log(
+    named: str,
+    document: dict[str, bool],
+    may: bool,  # noqa: FBT001  pytest's
+) -> None:
+    """A tenant's own document does not open a log that tells of the others."""
+    auditors = Auditors(frozenset(named.split()))
+    if may:
+        auditors.require(granted(**document), AUDITOR, SYSTEM_LOG, [LOG, "school"])
+        return
+    with pytest.raises(Refused):
+        auditors.require(granted(**document), AUDITOR, SYSTEM_LOG, [LOG, "school"])
 
 
 def test_rights_that_are_off_do_not_change_an_older_documents_digest() -> None:

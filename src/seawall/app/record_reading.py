@@ -20,6 +20,8 @@ from seawall.core.ledger.facets import FACETS, moment_of
 from seawall.core.registers.client import ClientSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seawall.app.index_ledger import IndexLedger
     from seawall.app.ports import Clock, Head, Ledger, Store
     from seawall.core.policy.principal import Principal
@@ -147,23 +149,44 @@ async def find_within(store: Store, log: str, query: Query, size: int) -> list[t
     return sorted(found, key=lambda one: (moment_of(decode(one[1])), one[0]))
 
 
-def require_audit(register: Register, principal: Principal, log: str) -> None:
-    """Raise `Refused` unless a client's document lets it read this log.
+@dataclass(frozen=True, slots=True)
+class Auditors:
+    """Who may read which log: by a client's document, and for the system's log by more.
 
-    A client reads its own tenant's log with `may_audit`, the system's with
-    `may_audit_system`, and no other. Empty means no.
+    The system's log tells of every tenant, and each tenant writes its own documents. So a
+    document alone opens it only where there is one tenant; else the installation's setting
+    `system_auditors` names the clients too, as `tenant/client`. Empty means no.
     """
-    client = register.find(ClientSpec, principal.name)
-    own = log == principal.tenant and client is not None and client.spec.may_audit
-    systems = log == SYSTEM_LOG and client is not None and client.spec.may_audit_system
-    if not own and not systems:
-        raise Refused(
-            "audit-not-granted",
-            "this client may not read this log",
-            "read it as a client whose document says may_audit: true, or for the system's log "
-            "may_audit_system: true; an operator that is older than these fields is granted them "
-            "by applying its Client document with them",
+
+    named: frozenset[str] = frozenset()
+
+    def require(
+        self, register: Register, principal: Principal, log: str, tenants: Sequence[str]
+    ) -> None:
+        """Raise `Refused` unless a client may read this log; no client reads another tenant's.
+
+        `register` is that of the client's tenant, `tenants` are all that there are.
+        """
+        client = register.find(ClientSpec, principal.name)
+        own = log == principal.tenant and client is not None and client.spec.may_audit
+        systems = (
+            log == SYSTEM_LOG
+            and client is not None
+            and client.spec.may_audit_system
+            and (
+                list(tenants) == [principal.tenant]
+                or f"{principal.tenant}/{principal.name}" in self.named
+            )
         )
+        if not own and not systems:
+            raise Refused(
+                "audit-not-granted",
+                "this client may not read this log",
+                "read it as a client whose document says may_audit: true; for the system's log "
+                "may_audit_system: true, and where there are several tenants also the setting "
+                "system_auditors; an operator that is older than these fields is granted them by "
+                "applying its Client document with them",
+            )
 
 
 def _count(reading: Reading, head: Head, found: int) -> int | None:

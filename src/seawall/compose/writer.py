@@ -25,7 +25,7 @@ from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.prune_ledger import PruneLedger
 from seawall.app.recall import Recall
-from seawall.app.record_reading import RecordReading
+from seawall.app.record_reading import Auditors, RecordReading
 from seawall.app.rounds import Rounds
 from seawall.compose.archiving import archives_of, planning_of
 from seawall.compose.publishing import publishing
@@ -243,6 +243,7 @@ class Writer:
             ledger=LedgerDoor(
                 issue_token=self.issue_token,
                 documents=self.documents,
+                auditors=Auditors(frozenset(installation.settings.system_auditors.split())),
                 read_ledger=installation.read_ledger,
                 readings=self.readings,
                 clock=installation.clock,
@@ -250,6 +251,7 @@ class Writer:
             tlog=TlogDoor(
                 issue_token=self.issue_token,
                 documents=self.documents,
+                auditors=Auditors(frozenset(installation.settings.system_auditors.split())),
                 store=installation.store,
                 read_ledger=installation.read_ledger,
                 counting=self.counting,

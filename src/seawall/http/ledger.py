@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from seawall.app.ledger_query import read_query
 from seawall.app.ports import SYSTEM_LOG
-from seawall.app.record_reading import WHATS, Reading, require_audit
+from seawall.app.record_reading import WHATS, Reading
 from seawall.core.errors import Error, Invalid
 from seawall.core.ledger.encoding import LARGEST_INTEGER, decode
 from seawall.http.errors import json_response, respond
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from seawall.app.issue_token import IssueToken
     from seawall.app.ports import Clock, Query
     from seawall.app.read_ledger import ReadLedger
-    from seawall.app.record_reading import Recorded, RecordReading
+    from seawall.app.record_reading import Auditors, Recorded, RecordReading
     from seawall.core.policy.principal import Principal
 
 _MAX_BODY: Final = 16_384
@@ -42,12 +42,14 @@ class LedgerDoor:
         *,
         issue_token: IssueToken,
         documents: Documents,
+        auditors: Auditors,
         read_ledger: ReadLedger,
         readings: RecordReading,
         clock: Clock,
     ) -> None:
         self._issue_token = issue_token
         self._documents = documents
+        self._auditors = auditors
         self._read_ledger = read_ledger
         self._readings = readings
         self._clock = clock
@@ -110,7 +112,8 @@ class LedgerDoor:
         if log not in _LOGS:
             raise _wrong("log is neither tenant nor system")
         name = SYSTEM_LOG if log == "system" else principal.tenant
-        require_audit(self._documents.register(principal.tenant), principal, name)
+        register = self._documents.register(principal.tenant)
+        self._auditors.require(register, principal, name, self._documents.tenants())
         return principal, name
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.read_ledger import tile_unknown
-from seawall.app.record_reading import Reading, require_audit
+from seawall.app.record_reading import Reading
 from seawall.core.errors import Error, Missing, Refused
 from seawall.core.ledger.tiles import parse_path
 from seawall.http.errors import respond
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from seawall.app.issue_token import IssueToken
     from seawall.app.ports import Head, Store
     from seawall.app.read_ledger import ReadLedger
+    from seawall.app.record_reading import Auditors
     from seawall.core.policy.principal import Principal
 
 _IMMUTABLE: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -43,12 +44,14 @@ class TlogDoor:
         *,
         issue_token: IssueToken,
         documents: Documents,
+        auditors: Auditors,
         store: Store,
         read_ledger: ReadLedger,
         counting: CountReadings,
     ) -> None:
         self._issue_token = issue_token
         self._documents = documents
+        self._auditors = auditors
         self._store = store
         self._read_ledger = read_ledger
         self._counting = counting
@@ -92,7 +95,7 @@ class TlogDoor:
         may_read, refused = False, None
         for log in (principal.tenant, SYSTEM_LOG):
             try:
-                require_audit(register, principal, log)
+                self._auditors.require(register, principal, log, self._documents.tenants())
             except Refused as error:
                 refused = refused or error
                 continue
