@@ -10,14 +10,14 @@ from seawall.core.errors import Unavailable
 
 
 async def test_a_failing_round_alarms_once_and_goes_on() -> None:
-    """Of failures in a row the first is an alarm; after a success the next failure is one again."""
-    outcomes = iter([True, True, False, True])
+    """Of failures in a row the first is an alarm, a mistake's too; after a success again."""
+    outcomes = iter([Unavailable("x", "y"), RuntimeError("a bug"), None, KeyError("other")])
     notifier = RecordingNotifier()
 
     async def work() -> None:
         """Fail as told."""
-        if next(outcomes):
-            raise Unavailable("x", "y")
+        if (error := next(outcomes)) is not None:
+            raise error
 
     rounds = Rounds("witnessing", work, seconds=1, notifier=notifier)
     for _ in range(4):

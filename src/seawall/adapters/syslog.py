@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 import termios
+import time
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -67,7 +68,7 @@ class SyslogReceiver:
     def _deliver(self, content: bytes) -> None:
         try:
             with socket.create_connection((self._host, self._port), self._seconds) as plain:
-                connection = _Connection(plain, self._context, self._host)
+                connection = _Connection(plain, self._context, self._host, self._seconds)
                 connection.begin()
                 connection.write(content)
                 connection.end()
@@ -99,19 +100,23 @@ class _Connection:
     of a missing client certificate in TLS 1.3, for an orderly end.
     """
 
-    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+    def __init__(
+        self, plain: socket.socket, context: ssl.SSLContext, host: str, seconds: float
+    ) -> None:
         self._plain = plain
+        self._seconds = seconds
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def begin(self) -> None:
-        """Shake hands, verifying the receiver."""
+        """Shake hands, verifying the receiver; all of it within the time limit."""
+        until = time.monotonic() + self._seconds
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._flush()
-                if not self._receive():
+                if not self._receive(until):
                     raise ConnectionAbortedError from None
             else:
                 return
@@ -135,8 +140,9 @@ class _Connection:
         with contextlib.suppress(ssl.SSLWantReadError):
             self._tls.unwrap()
         self._flush()
+        until = time.monotonic() + self._seconds
         for _ in range(_PIECES):
-            if not self._receive():
+            if not self._receive(until):
                 break
             self._read()
         else:
@@ -152,8 +158,16 @@ class _Connection:
             while self._tls.read(_CHUNK):
                 pass  # syslog has no answers; what is said is not listened to
 
-    def _receive(self) -> bool:
-        piece = self._plain.recv(_CHUNK)
+    def _receive(self, until: float) -> bool:
+        """Take what comes before a moment: one that dribbles holds nobody for longer."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._plain.settimeout(left)
+        try:
+            piece = self._plain.recv(_CHUNK)
+        finally:
+            self._plain.settimeout(self._seconds)
         self._incoming.write(piece)
         return bool(piece)
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from seawall.core.errors import Error
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -51,10 +49,10 @@ class Rounds:
             self._task = None
 
     async def once(self) -> None:
-        """Do one round; an error of ours is an alarm and nothing more."""
+        """Do one round; whatever fails is an alarm, and the next round is done all the same."""
         try:
             await self._work()
-        except Error:
+        except Exception:  # noqa: BLE001  a mistake in one round must not end all that follow
             if not self._is_failing:
                 self._notifier.alarm(f"{self.name}-failed", "", None)
             self._is_failing = True

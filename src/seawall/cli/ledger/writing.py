@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import zipfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The time of every file in a zip file: the earliest there is. The manifest says when."""
 
@@ -24,16 +27,19 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     `Conflict` if there is a file of this name already.
     """
     if path.exists():
-        raise Conflict("file-exists", "there is a file of this name already", "name a new one")
-    aside = path.with_name(path.name + ".part")
+        raise _taken()
+    # A name that nobody can have laid in wait, and never through a link.
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
     try:
         try:
-            descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w+b") as out:
                 yield out
                 out.flush()
                 os.fsync(out.fileno())
-            aside.replace(path)
+            _name(aside, path)
+        except FileExistsError:
+            raise _taken() from None
         except OSError as error:
             raise Unavailable(
                 "export-unwritable",
@@ -42,6 +48,23 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             ) from None
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _name(aside: Path, path: Path) -> None:
+    """Give a whole file its name, replacing nothing that came there meanwhile."""
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A stick that knows no links: the moment in between is all that is left open.
+        if path.exists():
+            raise _taken() from None
+        aside.replace(path)
+
+
+def _taken() -> Conflict:
+    return Conflict("file-exists", "there is a file of this name already", "name a new one")
 
 
 class ZipWriter:
