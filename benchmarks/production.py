@@ -55,14 +55,14 @@ async def _measure(size: int, place: Path) -> list[tuple[str, ...]]:
         await IndexLedger(store=installation.store, ledger=writer.ledger).caught_up(TENANT)
     begin = moment_of({"at": "2026-03-01T00:00:00Z"})
     asked = {
-        "one patient": Query((("patient", f"{1:024x}"),)),
-        "a day": Query(since_ms=begin, until_ms=begin + 86_400_000),
-        "everything": Query(),
+        "a package of one patient": Query((("patient", f"{1:024x}"),)),
+        "a package of a day": Query(since_ms=begin, until_ms=begin + 86_400_000),
+        "a package of everything": Query(),
     }
     say("production: making packages")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, query in asked.items():
-        rows.append((name, *await _row(installation, query, size, place / f"{name}.zip")))
+        rows.append((name, *await _row(installation, query, size, place / f"{len(rows)}.zip")))
     installation.engine.dispose()
     return rows
 
