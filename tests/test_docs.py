@@ -57,6 +57,7 @@ BESIDE_A_DEMO: Final = (
     "tutorials/first-exchange.md",
     "how-to/verify-a-ledger.md",
     "how-to/read-the-ledger.md",
+    "how-to/answer-an-audit.md",
     "how-to/write-documents.md",
     "how-to/register-a-client.md",
 )
