@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ class FakeWitness:
         key = CosignerKey(self.cosigner.key, self.cosigner.sign)
         self._cosign = Cosign(keys=[key], book=self.book, clock=clock)
         self.is_down = False
+        self.is_hanging = False
         self.changing: Callable[[Posted], Posted] | None = None
         """When set, what becomes of each answer on its way."""
         self.bodies: list[bytes] = []
@@ -78,6 +80,8 @@ class FakeWitness:
         self.bodies.append(body)
         if self.is_down:
             raise Unavailable("outside-unreachable", "down", "start it")
+        if self.is_hanging:
+            await asyncio.Event().wait()
         answer = await self._answer(body)
         return self.changing(answer) if self.changing else answer
 

@@ -2,104 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cosigners import ed25519
 from fake_witnesses import FakeWitness
-from fakes import PUBLIC_KEY, FakeClock, MemoryLedger, MemoryStore, RecordingNotifier
+from fakes import PUBLIC_KEY, FakeClock, MemoryLedger, MemoryStore
+from publishing_scenes import LOG, ORIGIN, SYSTEM, VKEY, FakeStamps, Scene, begun, olds
 from seawall.app.ports import SYSTEM_LOG, Posted
-from seawall.app.publish_checkpoints import PublishCheckpoints, latest_witnessed
+from seawall.app.publish_checkpoints import latest_witnessed
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.errors import Tampered, Unavailable
 from seawall.core.ledger.checkpoint import format_vkey
 from seawall.core.ledger.cosignature import is_witnessed
 from seawall.core.ledger.note import Note, read_lines, read_note
 from seawall.core.ledger.proofs import verify_witnessed_proof
-from seawall.core.ledger.witness import read_submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seawall.app.ports import Head
 
-LOG, ORIGIN = "clinic", "ledger.example/log/clinic"
-SYSTEM = "ledger.example/log/system"
-VKEY = format_vkey(ORIGIN, PUBLIC_KEY)
-
-
-class FakeStamps:
-    """The TimeStamps port: a stamp that quotes what it is of."""
-
-    def __init__(self) -> None:
-        self.fault: Exception | None = None
-        self.stamped: list[bytes] = []
-
-    async def stamp(self, signed: bytes) -> bytes:
-        """Return a stamp, or raise the fault."""
-        if self.fault is not None:
-            raise self.fault
-        self.stamped.append(signed)
-        return b"stamp of " + signed
-
-
-@dataclass
-class Scene:
-    """A clinic's log and the system's, three witnesses of whom two are required."""
-
-    ledger: MemoryLedger
-    store: MemoryStore
-    clock: FakeClock
-    notifier: RecordingNotifier
-    witnesses: list[FakeWitness]
-    stamps: FakeStamps | None = None
-    publish: PublishCheckpoints = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin with three witnesses, two of whom are required."""
-        self.restart()
-
-    async def grow(self, count: int = 1, log: str = LOG, text: str = "entry") -> None:
-        """Append entries."""
-        for _ in range(count):
-            number = len(self.ledger.logs[log].entries)
-            await self.ledger.append(log, {"action": "test", "text": f"{text} {number}"})
-
-    def codes(self) -> list[str]:
-        """Return the codes of the alarms."""
-        return [code for code, _, _ in self.notifier.alarms]
-
-    def restart(self, *, required: int = 2, count: int = 3) -> None:
-        """Begin with an empty memory, as a new process does."""
-        self.publish = PublishCheckpoints(
-            store=self.store,
-            ledger=self.ledger,
-            clock=self.clock,
-            notifier=self.notifier,
-            witnesses=[one.outside() for one in self.witnesses[:count]],
-            required=required,
-            stamps=self.stamps,
-        )
-
 
 @pytest.fixture
 async def scene() -> Scene:
     """Return a log of 3 entries that nobody has seen yet; the system's log has none."""
-    ledger, clock, notifier = MemoryLedger(), FakeClock(), RecordingNotifier()
-    await ledger.open_log(LOG, ORIGIN)
-    await ledger.open_log(SYSTEM_LOG, SYSTEM)
-    vkeys = (VKEY, format_vkey(SYSTEM, PUBLIC_KEY))
-    witnesses = [FakeWitness(f"w{number}.example", clock, *vkeys) for number in (1, 2, 3)]
-    made = Scene(ledger, MemoryStore(ledger), clock, notifier, witnesses)
-    await made.grow(3)
-    return made
-
-
-def olds(witness: FakeWitness) -> list[int]:
-    """Return from which sizes a witness was asked."""
-    return [read_submission(body).old for body in witness.bodies]
+    return await begun()
 
 
 async def test_a_round_shows_a_log_to_every_witness(scene: Scene) -> None:
@@ -151,13 +81,17 @@ async def test_a_new_process_asks_the_witness_where_it_is(scene: Scene) -> None:
     assert [] == scene.codes()
 
 
-async def test_a_new_process_does_not_repeat_what_is_witnessed(scene: Scene) -> None:
-    """A log whose newest checkpoint is witnessed already is left alone after a restart."""
+async def test_a_new_process_shows_what_is_witnessed_once_more(scene: Scene) -> None:
+    """After a restart each witness is asked once, from the size itself; what is kept stays."""
     await scene.publish.all()
+    kept = await scene.store.published(LOG)
+    scene.clock.advance(5)
     scene.restart()
-    await scene.publish.all()
+    for _ in range(3):
+        await scene.publish.all()
 
-    assert [0] == olds(scene.witnesses[0])
+    assert [[0, 3]] * 3 == [olds(one) for one in scene.witnesses]
+    assert kept == await scene.store.published(LOG)
 
 
 async def test_two_replicas_do_not_undo_each_other(scene: Scene) -> None:
