@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from fake_archives import MemoryArchive
-from fakes import FakeClock, MemoryLedger, MemoryStore
+from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore
 from seawall.app.archive_ledger import ArchiveLedger
 from seawall.app.documents import Documents
 from seawall.app.entries import entry
@@ -41,7 +41,7 @@ class Scene:
         self.ledger = MemoryLedger()
         self.store = MemoryStore(self.ledger)
         self.vault = MemoryArchive("vault", self.clock)
-        self.shelf = MemoryArchive("shelf", is_locked=False)
+        self.shelf = MemoryArchive("shelf", self.clock, is_locked=False)
         self.archives = self.archives or (self.vault, self.shelf)
         self.indexing = IndexLedger(store=self.store, ledger=self.ledger)
         self.begin()
@@ -56,6 +56,7 @@ class Scene:
             read_ledger=ReadLedger(self.store),
             archives=self.archives,
             clock=self.clock,
+            random=FakeRandom(),
         )
         self.pruning = self.pruned_by(self.ledger)
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from seawall.app.ports import Lying
 from seawall.core.errors import Conflict, Error, Missing, Refused, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from seawall.app.ports import Clock
 
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 class _Archived:
     content: bytes
     until: datetime
+    at: datetime
     is_held: bool = False
 
 
@@ -60,7 +64,7 @@ class MemoryArchive:
         self._answer()
         if not self._is_locked:
             return None
-        return self._clock.now() if self._clock else datetime.now(UTC)
+        return self._time()
 
     async def put(self, path: str, content: bytes, retain_until: datetime) -> str:
         """Keep a new object, or its longer retention."""
@@ -70,18 +74,25 @@ class MemoryArchive:
         if held is None:
             if self.room is not None and len(self.objects) >= self.room:
                 raise Unavailable("archive-unavailable", "the archive is full", "make room")
-            held = self.objects[path] = _Archived(content, retain_until)
+            held = self.objects[path] = _Archived(content, retain_until, self._time())
         if held.content != content:
             raise Conflict("archive-conflict", "another content is here", "compare them")
         held.until = max(held.until, retain_until)
         if path in self.forgets:
             del self.objects[path]
-        return "v" + hashlib.sha256(content).hexdigest()[:16]
+        return _version(content)
 
     async def get(self, path: str, version: str) -> bytes:
         """Return an object by its version."""
         held = self._of(path, version)
         return self.altered.get(path, held.content)
+
+    async def lying(self, below: str) -> AsyncIterator[Lying]:
+        """Yield the objects below a path."""
+        self._answer()
+        for path, held in list(self.objects.items()):
+            if path.startswith(f"{below}/"):
+                yield Lying(path, _version(held.content), held.at)
 
     async def extend(self, path: str, version: str, retain_until: datetime) -> None:
         """Raise a retention."""
@@ -100,10 +111,17 @@ class MemoryArchive:
     def _of(self, path: str, version: str) -> _Archived:
         self._answer()
         held = self.objects.get(path)
-        if held is None or version != "v" + hashlib.sha256(held.content).hexdigest()[:16]:
+        if held is None or version != _version(held.content):
             raise Missing("archive-object-missing", "the object is not here", "look for it")
         return held
+
+    def _time(self) -> datetime:
+        return self._clock.now() if self._clock else datetime.now(UTC)
 
     def _answer(self) -> None:
         if self.down is not None:
             raise self.down
+
+
+def _version(content: bytes) -> str:
+    return "v" + hashlib.sha256(content).hexdigest()[:16]

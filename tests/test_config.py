@@ -237,6 +237,12 @@ def test_tables_of_the_file_are_read(tmp_path: Path) -> None:
         "witnesses_required = 2\n[[witnesses]]\nvkey = 'x'\nurl = 'u'",
         "[[archives]]\nname = 'a'",
         "[[archives]]\nname = 'a'\nfolder = 'x'\n[[archives]]\nname = 'a'\nfolder = 'y'",
+        "[[archives]]\nname = 'a'\nfolder = '/x'\n[[archives]]\nname = 'b'\nfolder = '/y/../x/'",
+        "[[archives]]\nname = 'a'\nbucket = 'x'\n[[archives]]\nname = 'b'\nbucket = 'x'",
+        (
+            "[[archives]]\nname = 'a'\nbucket = 'x'\nendpoint = 'https://s.example'\nprefix = 'p'\n"
+            "[[archives]]\nname = 'b'\nbucket = 'x'\nendpoint = 'https://S.example/'\nprefix = '/p/'"
+        ),
         "[timestamps]\nurl = 'u'",
         "timestamps = 'u'",
         "publish_seconds = 0.5",

@@ -130,6 +130,8 @@ class Settings:
             raise _wrong("witnesses_required", "say how many of the [[witnesses]] must cosign")
         if len({archive.name for archive in self.archives}) < len(self.archives):
             raise _wrong("archives", "give each archive a name of its own")
+        if len({_whereabouts(archive) for archive in self.archives}) < len(self.archives):
+            raise _wrong("archives", "give each archive a bucket, or a folder, of its own")
         if self.database and not _DATABASE.fullmatch(self.database):
             raise _wrong("database", "use postgresql://USER@HOST/NAME, without a password")
         if self.database_pruner and not self.database:
@@ -245,6 +247,14 @@ def _archives(value: Any) -> tuple[ArchiveFolder | ArchiveBucket, ...]:
         else _table(ArchiveFolder, item, "archives")
         for item in _list(value, "archives")
     )
+
+
+def _whereabouts(archive: ArchiveFolder | ArchiveBucket) -> tuple[str, ...]:
+    """Return where an archive is, the same for two that are one place as far as settings show."""
+    if isinstance(archive, ArchiveFolder):
+        return ("folder", str(Path(archive.folder).resolve()))
+    endpoint = archive.endpoint.rstrip("/").lower()
+    return ("bucket", endpoint, archive.bucket, archive.prefix.strip("/"))
 
 
 def _time_stamps(value: Any) -> TimeStamps:

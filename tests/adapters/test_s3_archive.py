@@ -154,6 +154,62 @@ async def test_a_store_that_fails_while_it_is_tested_is_unavailable() -> None:
     assert (Unavailable, "archive-unavailable") == (type(error), error.code)
 
 
+def unnumbered(real: Any, fields: dict[str, Any]) -> Any:
+    """Give back an object as a bucket does whose versioning was never on."""
+    return {name: value for name, value in real(**fields).items() if name != "VersionId"}
+
+
+def nulled(real: Any, fields: dict[str, Any]) -> Any:
+    """Give back an object as a bucket does whose versioning was suspended."""
+    return real(**fields) | {"VersionId": "null"}
+
+
+@pytest.mark.parametrize("instead", [unnumbered, nulled])
+async def test_an_object_without_a_version_is_not_trusted(instead: Callable[..., Any]) -> None:
+    """What is there already counts only by a version of its own."""
+    made = bucket_server().archive(wrap=lambda client: Lenient(client, "get_object", instead))
+    await made.put("a", b"a", LATER)
+    error = await caught(made, lambda made: made.put("a", b"a", LATER))
+    assert (Refused, "archive-untrusted") == (type(error), error.code)
+
+
+async def test_what_nobody_understands_is_an_error_of_ours() -> None:
+    """A strange answer, and whatever it makes the library raise, is an archive that fails."""
+
+    def strange(_real: Any, _fields: dict[str, Any]) -> Any:
+        """Answer without what was asked for."""
+        return {"ResponseMetadata": {}}
+
+    made = bucket_server().archive(wrap=lambda client: Lenient(client, "get_object", strange))
+    error = await caught(made, lambda made: made.get("a", "v"))
+    assert (Unavailable, "archive-unavailable") == (type(error), error.code)
+
+
+async def test_a_long_listing_is_read_to_its_end() -> None:
+    """Page after page, and one that never ends is given up."""
+
+    def short(real: Any, fields: dict[str, Any]) -> Any:
+        """List one at a time."""
+        return real(**fields, MaxKeys=1)
+
+    def endless(real: Any, fields: dict[str, Any]) -> Any:
+        """List the same again and again."""
+        return real(**fields) | {"IsTruncated": True, "NextKeyMarker": "a/1"}
+
+    wrap = lambda client: Lenient(client, "list_object_versions", short)  # noqa: E731
+    made = bucket_server().archive(wrap=wrap)
+    for at in range(3):
+        await made.put(f"a/{at}", b"a", LATER)
+    assert ["a/0", "a/1", "a/2"] == sorted([lying.path async for lying in made.lying("a")])
+    made._client._instead = endless
+
+    async def listed(made: S3Archive) -> list[object]:
+        """List."""
+        return [lying async for lying in made.lying("a")]
+
+    assert "archive-unavailable" == (await caught(made, listed)).code
+
+
 async def test_a_digest_that_the_store_contradicts_is_an_incident() -> None:
     """What the store says that it took is compared with what was sent."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from archives_scene import LOG, OPERATOR, ORIGIN, PATIENT, Scene, opened
 from fake_archives import MemoryArchive
+from fakes import FakeRandom
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.errors import Missing, Refused, Tampered, Unavailable
@@ -175,6 +176,28 @@ async def test_two_archives_one_of_them_locked_or_nothing_goes(
     """None, one, and two that their owner can empty are not enough."""
     scene = await aged()
     scene.archives = archives
+    scene.begin()
+    assert "prune-archives" == await refusal(scene)
+
+
+async def test_one_place_under_two_names_is_no_second_archive() -> None:
+    """Whatever the settings call it, what one took the other has: there is one copy."""
+    scene = await opened(600)
+    twin = MemoryArchive("twin", scene.clock)
+    twin.objects = scene.vault.objects
+    scene.archives = (scene.vault, twin)
+    scene.begin()
+    await scene.archiving.all()
+    scene.seven_years_on()
+    assert [0, 1] == await scene.archived("twin")
+    assert "prune-archives" == await refusal(scene)
+
+
+async def test_an_archive_that_does_not_list_what_it_took_refuses() -> None:
+    """Where a canary is not seen, nothing shows that two archives are apart."""
+    scene = await aged()
+    scene.shelf.forgets |= {f"self-test/{FakeRandom().bytes(16).hex()}/apart"}
+    scene.archives = (scene.shelf, scene.vault)
     scene.begin()
     assert "prune-archives" == await refusal(scene)
 

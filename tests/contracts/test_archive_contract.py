@@ -118,6 +118,17 @@ async def test_a_hold_is_placed_and_lifted(archive: Archive) -> None:
     assert b"entries" == await archive.get(PATH, version)
 
 
+async def test_what_lies_below_a_path_is_listed_with_its_versions(archive: Archive) -> None:
+    """All of it and nothing beside it, each as old as its putting; nothing where nothing is."""
+    for path in ("a/b", "a/c/d", "ab/c", "b"):
+        await archive.put(path, path.encode(), LATER)
+    listed = [lying async for lying in archive.lying("a")]
+    contents = {lying.path: await archive.get(lying.path, lying.version) for lying in listed}
+    assert {"a/b": b"a/b", "a/c/d": b"a/c/d"} == contents
+    assert all(abs(datetime.now(UTC) - lying.at) < timedelta(minutes=5) for lying in listed)
+    assert [] == [lying async for lying in archive.lying("c")]
+
+
 async def test_an_archive_says_the_time_by_its_own_clock_or_not_at_all(archive: Archive) -> None:
     """A locked archive has a clock, which here is this machine's; a folder has none."""
     said = await archive.now()

@@ -207,6 +207,16 @@ class Archived:
 
 
 @dataclass(frozen=True, slots=True)
+class Lying:
+    """An object that lies in an archive, as the archive itself lists it."""
+
+    path: str
+    version: str
+    at: datetime
+    """When the archive took it, by the clock that the archive lists by."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """Which entries of a log are wanted: every condition must hold.
 
@@ -479,6 +489,10 @@ class Archive(Protocol):
 
     async def get(self, path: str, version: str) -> bytes:
         """Return an object by its version; `Missing` if it is not there."""
+        ...
+
+    def lying(self, below: str) -> AsyncIterator[Lying]:
+        """Yield what lies below a path, every version of it, in no order; nothing is no error."""
         ...
 
     async def extend(self, path: str, version: str, retain_until: datetime) -> None:

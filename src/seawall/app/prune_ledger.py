@@ -4,7 +4,8 @@ C2SP tlog-tiles, "Pruning": entries and full tiles of level 0 below a minimum go
 the tiles above stay, so that everything at or above the minimum stays provable
 and no checkpoint changes. What a plan asks, in this order:
 
-1. At least two archives of the settings, one of them locked; each passes its own test.
+1. At least two archives of the settings, one of them locked; each passes its own test,
+   and none has a canary that another one took.
 2. A time to believe: this machine's clock and every archive's agree within a day, and
    the newest entry is not later. The earliest of the clocks counts.
 3. The whole log verifies: entries, tiles, root, signature.
@@ -22,6 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
@@ -38,12 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from seawall.app.ports import Archive, Archived, Clock, Head, Ledger, Pruner, Store
+    from seawall.app.ports import Archive, Archived, Clock, Head, Ledger, Pruner, Random, Store
     from seawall.app.read_ledger import ReadLedger
     from seawall.core.ledger.retention import Keeping
     from seawall.core.policy.principal import Principal
 
 _COPIES: Final = 2
+_CANARY_KEPT: Final = timedelta(hours=1)
 _STEP: Final = 64 * TILE_WIDTH
 """How many entries go in one transaction, so that nobody waits for long."""
 
@@ -75,11 +78,13 @@ class PlanPruning:
         read_ledger: ReadLedger,
         archives: Sequence[Archive],
         clock: Clock,
+        random: Random,
     ) -> None:
         self._store = store
         self._read_ledger = read_ledger
         self._archives = {archive.name: archive for archive in archives}
         self._clock = clock
+        self._random = random
 
     async def plan(self, log: str, progress: Progress | None = None) -> Plan:
         """Return how far a log may be pruned; changes nothing.
@@ -121,6 +126,28 @@ class PlanPruning:
             )
         for archive in self._archives.values():
             await archive.self_test()
+        await self._tell_apart()
+
+    async def _tell_apart(self) -> None:
+        """Refuse two archives that are one place: each gets a canary, which no other may have.
+
+        It finds what names do not show: two endpoints of one bucket, a folder and a link to it.
+        Two places of one store it cannot tell from two stores.
+        """
+        canaries = {name: f"self-test/{self._random.bytes(16).hex()}" for name in self._archives}
+        for name, path in canaries.items():
+            archive = self._archives[name]
+            now = await archive.now() or self._clock.now()
+            await archive.put(f"{path}/apart", name.encode(), now + _CANARY_KEPT)
+        for name, archive in self._archives.items():
+            for owner, path in canaries.items():
+                found = [lying async for lying in archive.lying(path)]
+                if bool(found) is not (owner == name):
+                    raise Refused(
+                        "prune-archives",
+                        "two archives are one place, or one does not list what it took",
+                        "give each [[archives]] of seawall.toml a bucket or a folder of its own",
+                    )
 
     async def _time(self, head: Head) -> datetime:
         """Return the time that counts; `Refused` unless the clocks agree about it."""

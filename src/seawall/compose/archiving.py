@@ -54,6 +54,7 @@ def planning_of(installation: Installation, archives: Sequence[Archive]) -> Plan
         read_ledger=installation.read_ledger,
         archives=archives,
         clock=installation.clock,
+        random=SystemRandom(),
     )
 
 

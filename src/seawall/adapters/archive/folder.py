@@ -19,15 +19,17 @@ import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
+from seawall.app.ports import Lying
 from seawall.core.errors import Conflict, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from seawall.app.ports import Random
 
@@ -80,9 +82,9 @@ class FolderArchive:
             """Write a canary, read it, take it away."""
             path = self._folder / _INCOMING / f"canary-{canary}"
             self._write(path, canary.encode())
-            kept = path.read_text("ascii")
+            kept = path.read_bytes()
             path.unlink()
-            if kept != canary:
+            if kept != canary.encode():
                 raise self._untrusted("gives back something else than it took")
 
         await self._on_thread(try_it)
@@ -131,6 +133,20 @@ class FolderArchive:
 
         return await self._on_thread(work)
 
+    async def lying(self, below: str) -> AsyncIterator[Lying]:
+        """Yield the files below a path, each as old as its file."""
+        top = self._place(below)
+
+        def work(target: Path) -> Lying:
+            """Look at one file."""
+            path = target.relative_to(self._folder).as_posix()
+            known = self._known(path)
+            version = known.version if known else hashlib.sha256(target.read_bytes()).hexdigest()
+            return Lying(path, version, datetime.fromtimestamp(target.stat().st_mtime, UTC))
+
+        for target in await self._on_thread(partial(self._files, top)):
+            yield await self._on_thread(partial(work, target))
+
     async def extend(self, path: str, version: str, retain_until: datetime) -> None:
         """Note a later retention; `Refused` if it is earlier."""
 
@@ -174,6 +190,13 @@ class FolderArchive:
         is_within = folder.is_relative_to(other) or other.is_relative_to(folder)
         if is_within or folder.stat().st_dev == other.stat().st_dev:
             raise self._untrusted("is on the same file system as the data folder")
+
+    def _files(self, top: Path) -> list[Path]:
+        self._check_apart()  # a mount that went away would list nothing
+        if not top.exists():
+            return []
+        walk = os.walk(top, onerror=_raised)
+        return [Path(at, name) for at, _, names in walk for name in names]
 
     def _place(self, path: str) -> Path:
         parts = path.split("/")
@@ -246,6 +269,11 @@ class FolderArchive:
                 return work()
 
         return await asyncio.to_thread(translated)
+
+
+def _raised(error: OSError) -> None:
+    """Let a folder that cannot be read be an error, and not an empty folder."""
+    raise error
 
 
 def _make_folder(folder: Path, top: Path) -> None:

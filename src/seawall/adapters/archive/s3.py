@@ -17,16 +17,18 @@ import hashlib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from seawall.core.errors import Conflict, Invalid, Missing, Refused, Tampered, Unavailable
+from seawall.app.ports import Lying
+from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from seawall.app.ports import Random
 
@@ -122,6 +124,14 @@ class S3Archive:
 
         return await self._on_thread(work)
 
+    async def lying(self, below: str) -> AsyncIterator[Lying]:
+        """Yield what lies below a path, also under a delete marker, page by page."""
+        after: dict[str, str] | None = {}
+        while after is not None:
+            page, after = await self._on_thread(partial(self._listed, below, after))
+            for lying in page:
+                yield lying
+
     async def extend(self, path: str, version: str, retain_until: datetime) -> None:
         """Keep an object longer; `Refused` if that is earlier than it is kept now."""
 
@@ -168,13 +178,42 @@ class S3Archive:
             if _code(error) not in _IS_THERE:
                 raise
             return self._same(path, content, until)
-        version = answer.get("VersionId")
-        if not version or version == "null":
-            raise self._untrusted("keeps no versions")
+        version = self._version(answer)
         said = answer.get("ChecksumSHA256")
         if said is not None and said != base64.b64encode(hashlib.sha256(content).digest()).decode():
             raise self._altered()
+        return version
+
+    def _version(self, answer: dict[str, Any]) -> str:
+        """Return by which version the store knows an object; `Refused` if by none."""
+        version = answer.get("VersionId")
+        if not version or version == "null":
+            raise self._untrusted("keeps no versions")
         return str(version)
+
+    def _listed(
+        self, below: str, after: dict[str, str]
+    ) -> tuple[list[Lying], dict[str, str] | None]:
+        """Return one page of a listing, and after what the next begins; None if it is the last."""
+        answer = self._client.list_object_versions(
+            Bucket=self._bucket, Prefix=f"{self._prefix}{below}/", **after
+        )
+        page = [
+            Lying(
+                item["Key"].removeprefix(self._prefix),
+                self._version(item),
+                item["LastModified"].astimezone(UTC),
+            )
+            for item in answer.get("Versions", ())
+        ]
+        if not answer.get("IsTruncated"):
+            return page, None
+        following = {"KeyMarker": answer["NextKeyMarker"]}
+        if answer.get("NextVersionIdMarker"):
+            following["VersionIdMarker"] = answer["NextVersionIdMarker"]
+        if following == after:
+            raise self._unavailable("lists without an end")
+        return page, following
 
     def _same(self, path: str, content: bytes, until: datetime) -> str:
         """Return the version of what is there already, kept at least as long."""
@@ -185,7 +224,7 @@ class S3Archive:
                 f"the archive {self._name} holds another content at a path of this log",
                 "keep both as they are, compare them, and treat it as an incident",
             )
-        version = str(answer["VersionId"])
+        version = self._version(answer)
         if self._kept(answer) < _seconds(until):
             self._retain(path, version, until)
         return version
@@ -290,10 +329,14 @@ class S3Archive:
         """Turn the library's exceptions into ours; their texts are passed to nobody."""
         try:
             yield
+        except Error:
+            raise
         except ClientError as error:
             raise self._translate(error) from None
         except (BotoCoreError, HTTPClientError, OSError):
             raise self._unavailable("does not answer") from None
+        except Exception:  # noqa: BLE001  whatever a strange answer makes the library or us raise
+            raise self._unavailable("answers what cannot be understood") from None
 
     def _translate(self, error: Any) -> Exception:
         code = _code(error)
