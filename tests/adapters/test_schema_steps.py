@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ from seawall.adapters.db.postgres import Address
 from seawall.adapters.db.postgres_schema import check_prepared, prepare_database
 from seawall.adapters.db.schema import REVISION, metadata
 from seawall.adapters.db.sequencer import Sequencer, Signer
-from seawall.app.ports import OpenExchange
-from seawall.core.errors import Conflict
+from seawall.app.ports import Archived, KeepArchived, OpenExchange
+from seawall.core.errors import Conflict, Tampered
 from seawall.core.ledger.encoding import encode
 
 if TYPE_CHECKING:
@@ -99,6 +100,95 @@ async def test_steps_of_the_embedded_database_end_in_the_described_tables(tmp_pa
         assert REVISION == context.get_current_revision()
         assert [] == compare_metadata(context, metadata)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "update heads set log = 'x'; delete from entries",
+        "update heads set origin = 'x'",
+        "update heads set rowid = 9",
+        "update or replace heads set rowid = 2 where rowid = 1",
+        "delete from entries where log = 'nowhere'",
+        (
+            "insert or replace into heads select log, origin, 0, edge, checkpoint, 9999 from heads "
+            "where log = 'clinic'; delete from entries"
+        ),
+        (
+            "insert or replace into heads select 'x', origin, 0, edge, checkpoint, 0 from heads "
+            "where log = 'clinic'"
+        ),
+        (
+            "insert or replace into heads (rowid, log, origin, size, edge, checkpoint) "
+            "values (1, 'x', 'x', 0, x'', '')"
+        ),
+        "insert into heads values ('x', 'x', 0, x'', '', 256)",
+        "insert into heads values ('clinic', 'y', 9, '', '', 0) on conflict do update set size = 9",
+        "update heads set size = 1",
+        "update heads set minimum = 256",
+        "delete from heads",
+        "delete from tiles",
+        "delete from tiles where level = 0 and position = 1",
+        "delete from tiles where level = 1",
+        "update tiles set hashes = x'00'",
+        "update tiles set hashes = x''",
+        "update tiles set position = 7 where level = 1",
+        "update tiles set rowid = 77 where level = 1",
+        "insert or replace into tiles values ('clinic', 0, 1, x'00')",
+        (
+            "insert or replace into tiles (rowid, log, level, position, hashes) "
+            "values (1, 'x', 0, 0, x'00')"
+        ),
+        "update or replace tiles set position = 0 where level = 0 and position = 1",
+    ],
+)
+@pytest.mark.parametrize("is_older", [False, True])
+async def test_the_embedded_database_keeps_entries_logs_and_tiles(
+    tmp_path: Path, attack: str, *, is_older: bool
+) -> None:
+    """Whatever way round is taken, the triggers refuse it, in a new database and an older one."""
+    if is_older:
+        await made_by_the_first_release(tmp_path, 0)
+    async with opened(tmp_path) as database:
+        await database.ledger.open_log("clinic", ORIGIN)
+        await database.ledger.open_log("nowhere", "nowhere")
+        await asyncio.gather(
+            *(database.ledger.append(log, an_entry()) for log in ["nowhere"] + 600 * ["clinic"])
+        )
+        connection = connect(tmp_path)
+        with pytest.raises(sqlcipher.IntegrityError):
+            connection.executescript(attack)
+        connection.close()
+        assert 600 == len(await whole(database.store, "clinic"))
+
+
+async def test_a_tile_may_grow_and_go_below_the_minimum(tmp_path: Path) -> None:
+    """What extends a tile is written over it; what pruning left of level 0 may be deleted."""
+    async with opened(tmp_path) as database:
+        await database.ledger.open_log("clinic", ORIGIN)
+        await asyncio.gather(*(database.ledger.append("clinic", an_entry()) for _ in range(600)))
+        held = [Archived("clinic", 0, name, "v", "d", 1) for name in "ab"]
+        await database.ledger.remember([KeepArchived(copy) for copy in held])
+        connection = connect(tmp_path)
+        connection.execute(
+            "update tiles set hashes = cast(hashes || x'00' as blob) where level = 1"
+        )
+        connection.execute("update heads set minimum = 256")
+        found = connection.execute("delete from tiles where level = 0 and position < 1").rowcount
+        connection.close()
+        assert 1 == found
+
+
+async def test_a_log_that_was_deleted_outside_is_not_begun_anew(tmp_path: Path) -> None:
+    """Where somebody took the trigger and the head row away, an append says so."""
+    async with opened(tmp_path) as database:
+        await database.ledger.open_log("clinic", ORIGIN)
+        await database.ledger.append("clinic", an_entry())
+        connection = connect(tmp_path)
+        connection.executescript("drop trigger heads_refuse_delete; delete from heads")
+        connection.close()
+        with pytest.raises(Tampered):
+            await database.ledger.append("clinic", an_entry())
 
 
 def test_steps_of_postgresql_end_in_the_described_tables(postgres_server: Server) -> None:

@@ -184,21 +184,46 @@ open_exchanges: Final = Table(
 """Exchanges with an intent and no outcome yet, and the replica that awaits it."""
 
 _NEW: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
-_KEPT: Final = "old.position >= (select minimum from heads where log = old.log)"
+_MINIMUM: Final = "coalesce((select minimum from heads where log = old.log), 0)"
+_ANOTHER_HEAD: Final = (
+    "new.minimum <> 0 or exists (select 1 from heads "
+    "where log = new.log or origin = new.origin or rowid = new.rowid)"
+)
+_RENAMED: Final = (
+    "new.log is not old.log or new.origin is not old.origin or new.rowid is not old.rowid"
+)
 _UNSAFE: Final = (
     "new.minimum < old.minimum or new.minimum % 256 or new.minimum > old.size "
     "or new.minimum / 256 - old.minimum / 256 > (select count(*) from (select bundle "
     "from archived where log = new.log and bundle >= old.minimum / 256 "
     "and bundle < new.minimum / 256 group by bundle having count(*) >= 2))"
 )
+_NEEDED_TILE: Final = f"old.level <> 0 or old.position >= {_MINIMUM} / 256"
+_MOVED_TILE: Final = (
+    "new.log is not old.log or new.level is not old.level or new.position is not old.position "
+    "or new.rowid is not old.rowid"
+)
+_OTHER_TILE: Final = "substr(new.hashes, 1, length(old.hashes)) is not old.hashes"
+_ANOTHER_TILE: Final = (
+    "exists (select 1 from tiles as old where log = new.log and level = new.level "  # noqa: S608  words of ours
+    f"and position = new.position and {_OTHER_TILE}) "
+    f"or exists (select 1 from tiles as old where rowid = new.rowid and ({_MOVED_TILE}))"
+)
 APPEND_ONLY: Final = tuple(
     f"create trigger {name} before {moment} begin select raise(abort, '{reason}'); end"
     for name, moment, reason in (
         ("entries_refuse_update", "update on entries", "entries are append-only"),
-        ("entries_refuse_delete", f"delete on entries when {_KEPT}", "entries are append-only"),
-        # `insert or replace` deletes without asking the trigger above.
+        (
+            "entries_refuse_delete",
+            f"delete on entries when old.position >= {_MINIMUM}",
+            "entries are append-only",
+        ),
+        # `insert or replace` deletes without asking the triggers on deleting, also what has
+        # the same rowid or the same origin.
         ("entries_refuse_replace", f"insert on entries when {_NEW}", "entries are append-only"),
         ("heads_refuse_delete", "delete on heads", "a log is not deleted"),
+        ("heads_refuse_replace", f"insert on heads when {_ANOTHER_HEAD}", "a log is not replaced"),
+        ("heads_refuse_renaming", f"update on heads when {_RENAMED}", "a log keeps its name"),
         (
             "heads_refuse_shrinking",
             "update of size on heads when new.size < old.size",
@@ -209,6 +234,13 @@ APPEND_ONLY: Final = tuple(
             f"update of minimum on heads when {_UNSAFE}",
             "a log is pruned only where two archives hold it",
         ),
+        ("tiles_refuse_delete", f"delete on tiles when {_NEEDED_TILE}", "the tree is kept"),
+        (
+            "tiles_refuse_change",
+            f"update on tiles when {_MOVED_TILE} or {_OTHER_TILE}",
+            "the tree only grows",
+        ),
+        ("tiles_refuse_replace", f"insert on tiles when {_ANOTHER_TILE}", "the tree only grows"),
     )
 )
-"""Statements that make SQLite refuse changes to entries, and pruning without two archives."""
+"""Statements that make SQLite refuse changes to entries and tree, and pruning without archives."""

@@ -22,7 +22,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 from seawall.adapters.db.heads import load_edge, older_tiles, rows_to_keep
 from seawall.adapters.db.sqlcipher import translate
 from seawall.adapters.db.statements import apply_write, keep_fact, keep_key, prune
-from seawall.core.errors import Conflict, Error, Missing, Refused, Unavailable
+from seawall.core.errors import Conflict, Error, Missing, Refused, Tampered, Unavailable
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.tree import Edge, extend, leaf_hash
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
     from seawall.app.ports import Fact, WrappedKey, Write
 
-_KEEP_TILE: Final = "insert or replace into tiles values (?, ?, ?, ?)"
+_KEEP_TILE: Final = (
+    "insert into tiles values (?, ?, ?, ?) "
+    "on conflict (log, level, position) do update set hashes = excluded.hashes"
+)
+_NEW_HEAD: Final = "insert into heads (size, edge, checkpoint, origin, log) values (?, ?, ?, ?, ?)"
+_HEAD: Final = "update heads set size = ?, edge = ?, checkpoint = ? where origin = ? and log = ?"
 
 BATCH: Final = 256
 WAITING: Final = 4_096
@@ -258,12 +263,12 @@ class Sequencer:
             self._signer.sign,
             self._signer.public_key,
         )
-        run(
-            "insert into heads (log, origin, size, edge, checkpoint) values (?, ?, ?, ?, ?) "
-            "on conflict (log) do update set size = excluded.size, "
-            " edge = excluded.edge, checkpoint = excluded.checkpoint",
-            (log.name, log.origin, edge.size, edge.range.to_bytes(), checkpoint),
+        written = run(
+            _HEAD if log.name in self._heads else _NEW_HEAD,
+            (edge.size, edge.range.to_bytes(), checkpoint, log.origin, log.name),
         )
+        if written.rowcount != 1:
+            raise _lost_head()
         return edge
 
     def _recover(self) -> None:
@@ -282,6 +287,14 @@ def _too_slow() -> Unavailable:
         "ledger-unavailable",
         "the ledger cannot record within its time limit",
         "nothing was sent; try again, or go on without AI",
+    )
+
+
+def _lost_head() -> Tampered:
+    return Tampered(
+        "database-tampered",
+        "a log that was there is gone from the database",
+        "restore a backup; treat it as an incident",
     )
 
 
