@@ -194,7 +194,8 @@ def _count(reading: Reading, head: Head, found: int) -> int | None:
     if reading.what == "list":
         return found
     if reading.what in _WHOLE:
-        return head.size - head.minimum
+        # How much a filter leaves of it is known only once it was read.
+        return head.size - head.minimum if reading.query is None else None
     if reading.index is not None:
         return int(head.minimum <= reading.index < head.size)
     return None
