@@ -137,9 +137,9 @@ async def test_longer_retention_keeps_longer() -> None:
 )
 async def test_a_hold_in_force_keeps_what_it_covers(spec: dict[str, str], upto: int) -> None:
     """The tenant's whole log, or from the first bundle that concerns the patient."""
-    scene = await opened(300)
+    scene = await opened(300, patients=["c" * 24])
     await scene.record(1, patients=[PATIENT])
-    await scene.record(299)
+    await scene.record(299, patients=["c" * 24])
     await scene.archiving.all()
     scene.seven_years_on()
     await scene.hold(**spec)
@@ -151,10 +151,11 @@ async def test_a_hold_in_force_keeps_what_it_covers(spec: dict[str, str], upto: 
 
 async def test_a_hold_keeps_the_systems_log_too() -> None:
     """What names the tenant there is held with it."""
-    scene = await aged()
+    scene = await opened(300)
     for _ in range(300):
         await scene.ledger.append(SYSTEM_LOG, {"at": "2019-01-01T00:00:00Z", "tenant": LOG})
     await scene.archiving.all()
+    scene.seven_years_on()
     free = await scene.planning.plan(SYSTEM_LOG)
     await scene.hold()
     held = await scene.planning.plan(SYSTEM_LOG)
@@ -272,6 +273,41 @@ async def test_a_clock_before_the_newest_entry_is_not_believed() -> None:
     assert "clock-implausible" == await refusal(scene)
 
 
+async def test_entries_of_a_clock_that_was_set_back_are_as_young_as_their_archiving() -> None:
+    """Made by a clock of 2012 and archived in 2019, they stay until 2025."""
+    scene = await Scene().open()
+    scene.clock.at = scene.clock.at.replace(year=2012)
+    await scene.record(600)
+    scene.clock.at = scene.clock.at.replace(year=2019)
+    await scene.archiving.all()
+    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.planning.plan(LOG)).stop
+    scene.seven_years_on()
+    assert 512 == (await scene.planning.plan(LOG)).upto
+
+
+async def test_a_folder_says_nothing_of_an_entrys_age() -> None:
+    """It has this machine's clock: what counts is when the locked archive took the bundle."""
+    scene = await Scene().open()
+    theirs = type(scene.clock)(scene.clock.at)
+    scene.vault._clock = theirs
+    scene.clock.at = scene.clock.at.replace(year=2012)
+    await scene.record(600)
+    await scene.archiving.all()
+    scene.clock.at = theirs.at
+    assert Stop(0, Why.YOUNG, "2025-05-04") == (await scene.planning.plan(LOG)).stop
+
+
+async def test_an_archive_that_comes_later_makes_nothing_younger() -> None:
+    """The first locked archive that took a bundle says since when; another may come after."""
+    scene = await opened(600)
+    await scene.archiving.all()
+    scene.seven_years_on()
+    scene.archives = (*scene.archives, MemoryArchive("third", scene.clock))
+    scene.begin()
+    await scene.archiving.all()
+    assert 512 == (await scene.planning.plan(LOG)).upto
+
+
 async def test_the_earliest_of_the_clocks_counts() -> None:
     """An archive that is hours behind keeps what is six years old by our clock alone."""
     scene = await opened(600)
@@ -323,11 +359,11 @@ async def test_a_database_that_refuses_is_the_outcome() -> None:
 
 async def test_a_hold_that_is_placed_meanwhile_ends_it() -> None:
     """After the step in which it came nothing more goes, and the outcome says how far it was."""
-    scene = await aged(65 * 256)
+    scene = await aged(5 * 256)
     with pytest.raises(Refused) as caught:
         await scene.pruned_by(Overtaken(scene)).prune(OPERATOR, LOG)
     (outcome,) = scene.system("ledger.pruned")
-    expected = ("prune-overtaken", "failed", 64 * 256)
+    expected = ("prune-overtaken", "failed", 4 * 256)
     assert expected == (caught.value.code, outcome["outcome"], outcome["minimum"])
 
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from seawall.adapters.clock import SystemRandom
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.app.archive_ledger import standings
 from seawall.app.entries import entry
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, KeepArchived
 from seawall.compose import LOCK, RING, Installation, archives_of
 from seawall.config import ArchiveFolder, Passphrase, Settings, read_settings
 from seawall.core.errors import Invalid
@@ -92,6 +93,22 @@ def place(made: Path, tmp_path: Path) -> tuple[Terminal, list[str]]:
 Place = tuple[Terminal, list[str]]
 
 
+async def archived_long_ago(folder: Path) -> None:
+    """Say of what the buckets took just now that they took it in 2019: they cannot be set back."""
+    opened = installation(folder)
+    async with opened.write() as writer:
+        for row in await opened.store.archived(TENANT):
+            aged = replace(row, at_ms=opened.clock.now_ms())
+            await writer.ledger.remember([KeepArchived(aged)])
+    opened.engine.dispose()
+
+
+def archive_long_ago(terminal: Terminal) -> None:
+    """Archive, seven years ago."""
+    assert 0 == terminal.run("ledger", "archive").status
+    asyncio.run(archived_long_ago(terminal.folder))
+
+
 def test_archives_are_brought_up_and_their_status_is_told(place: Place) -> None:
     """Each archive holds each full bundle of each log, and says that it is locked."""
     terminal, _ = place
@@ -127,7 +144,7 @@ def test_a_bucket_that_was_copied_verifies(place: Place, tmp_path: Path) -> None
 def test_what_would_go_is_told_and_nothing_goes(place: Place) -> None:
     """A dry run changes nothing, and needs no claim on the folder."""
     terminal, _ = place
-    terminal.run("ledger", "archive")
+    archive_long_ago(terminal)
     first = terminal.run("ledger", "prune", "--dry-run", "--json").json()
     again = terminal.run("ledger", "prune", "--dry-run")
     assert (0, 512, False, "bundle-incomplete") == (
@@ -143,7 +160,7 @@ def test_what_would_go_is_told_and_nothing_goes(place: Place) -> None:
 def test_a_pruned_log_verifies_proves_and_exports(place: Place, tmp_path: Path) -> None:
     """What stays is as good as before, and with an archive's copy the whole is verified."""
     terminal, prefixes = place
-    terminal.run("ledger", "archive")
+    archive_long_ago(terminal)
     assert "512 entries went" in terminal.run("ledger", "prune").out
     assert "entry-pruned" == terminal.run("ledger", "show", "0").code
     assert "entry-pruned" == terminal.run("ledger", "prove", "511").code
@@ -160,7 +177,7 @@ def test_a_pruned_log_verifies_proves_and_exports(place: Place, tmp_path: Path) 
 def test_pruning_is_recorded_before_and_after(place: Place) -> None:
     """Who, what, how it ended: two entries of the system's log."""
     terminal, _ = place
-    terminal.run("ledger", "archive")
+    archive_long_ago(terminal)
     terminal.run("ledger", "prune")
     listed = [
         terminal.run("ledger", "list", "--system", "--action", action, "--json").json()
@@ -169,6 +186,15 @@ def test_pruning_is_recorded_before_and_after(place: Place) -> None:
     ((intent,), (outcome,)) = listed
     assert (0, 512, ["vault-0", "vault-1"]) == (intent["from"], intent["to"], intent["archives"])
     assert ("pruned", 512) == (outcome["outcome"], outcome["minimum"])
+
+
+def test_what_was_archived_today_stays_whatever_its_entries_say(place: Place) -> None:
+    """Entries of 2019 that a bucket took just now stay for six years from now."""
+    terminal, _ = place
+    terminal.run("ledger", "archive")
+    said = terminal.run("ledger", "prune", "--json").json()
+    expected = (0, "younger-than-retention", str(datetime.now(UTC).year + 6))
+    assert expected == (said["upto"], said["stop"]["why"], said["stop"]["detail"][:4])
 
 
 def test_without_archives_nothing_goes(place: Place) -> None:

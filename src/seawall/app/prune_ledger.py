@@ -10,7 +10,7 @@ and no checkpoint changes. What a plan asks, in this order:
    the newest entry is not later. The earliest of the clocks counts.
 3. The whole log verifies: entries, tiles, root, signature.
 4. Bundle by bundle, oldest first: in two archives, one of them locked; older than the
-   retention; under no legal hold; no entry whose time cannot be read.
+   retention, by its entries and by when a locked archive first took it; under no legal hold; no entry whose time cannot be read.
 5. Each bundle that may go is read back from every archive that has it, by its version,
    and hashes to what was signed.
 
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 _COPIES: Final = 2
 _CANARY_KEPT: Final = timedelta(hours=1)
-_STEP: Final = 64 * TILE_WIDTH
-"""How many entries go in one transaction, so that nobody waits for long."""
+_STEP: Final = 4 * TILE_WIDTH
+"""How many entries go in one transaction: what a hold that comes at that very moment misses."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is done (`verify`, `read back`, `prune`), how far, and of how many entries."""
@@ -106,7 +106,8 @@ class PlanPruning:
             stop = self._unarchived(bundle, rows.get(bundle, {}))
             if stop is None:
                 raw = await read_bundle(self._store, head, bundle)
-                stop = walk.pass_bundle(raw)
+                archived_ms = self._first_archived(rows[bundle])
+                stop = walk.pass_bundle(raw, archived_ms=archived_ms)
         for bundle in range(head.minimum // TILE_WIDTH, walk.minimum // TILE_WIDTH):  # 5
             await self._check_copies(head, bundle, rows[bundle])
             _tell(progress, "read back", (bundle + 1) * TILE_WIDTH, walk.minimum)
@@ -182,6 +183,14 @@ class PlanPruning:
             return None
         return Stop(bundle * TILE_WIDTH, Why.UNARCHIVED)
 
+    def _first_archived(self, rows: Mapping[str, Archived]) -> int:
+        """Return when a bundle first came to an archive whose own clock says so.
+
+        A folder has this machine's clock, and so says nothing of an entry's age that the
+        entry does not say itself.
+        """
+        return min(row.at_ms for name, row in rows.items() if self._archives[name].is_locked)
+
     async def _check_copies(self, head: Head, bundle: int, rows: Mapping[str, Archived]) -> None:
         """Read a bundle back from every archive that has it, and compare it with the tree."""
         above = await self._store.tile(head.log, 1, bundle // TILE_WIDTH)
@@ -250,7 +259,11 @@ class PruneLedger:
         return plan
 
     async def _go(self, plan: Plan, progress: Progress | None) -> None:
-        """Move the minimum step by step, as long as the documents stay as they were."""
+        """Move the minimum step by step, as long as the documents stay as they were.
+
+        They are read right before each step. A hold that becomes durable between that and
+        the step's own transaction misses that step's entries here; archives have them.
+        """
         at, log = plan.head.minimum, plan.head.log
         while at < plan.upto:
             keeping = await keeping_of(self._store, log, plan.now.date())

@@ -100,6 +100,14 @@ def test_a_clock_that_was_set_back_ages_nothing() -> None:
     assert 0 == first_kept(set_back, Keeping(), NOW)
 
 
+@pytest.mark.parametrize(("archived", "expected"), [(years_later(NOW, -6), None), (NOW, 2032)])
+def test_an_entry_is_no_older_than_its_archiving(archived: datetime, expected: int | None) -> None:
+    """Whatever an entry says of itself, its years begin when an archive first took it."""
+    walk = Pruning(Keeping(), NOW)
+    found = walk.pass_bundle(bundle(), archived_ms=int(archived.timestamp() * 1000))
+    assert (Stop(0, Why.YOUNG, f"{expected}-03-02") if expected else None) == found
+
+
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
@@ -108,6 +116,10 @@ def test_a_clock_that_was_set_back_ages_nothing() -> None:
         (raw(patients=[OTHER]), False),
         (raw(patients=[OTHER], unattributed=True), True),
         (raw(patients=[], unattributed=False), False),
+        (raw(patients=[], action="exchange.refuse"), True),
+        (raw(patients=[], action="phi.open"), True),
+        (raw(patients=[], action="token.issue"), False),
+        (raw(patients=[OTHER], action="phi.open"), False),
         (encode({"at": moment_text(1), "action": "exchange.outcome"}), True),
         (encode({"at": moment_text(1), "action": "document.apply"}), False),
         (encode({"at": moment_text(1), "action": "exchange.x", "patients": PATIENT}), True),
@@ -127,13 +139,19 @@ def test_a_tenants_hold_keeps_its_whole_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"), [({"tenant": "clinic"}, True), ({"tenant": "x"}, False), ({}, True)]
+    ("fields", "expected"),
+    [
+        ({"tenant": "clinic"}, True),
+        ({"tenant": "x"}, False),
+        ({"tenant": "system", "action": "ledger.alarm"}, True),
+        ({}, True),
+    ],
 )
 def test_any_hold_keeps_its_tenants_part_of_the_systems_log(
     fields: dict[str, str],
     expected: bool,  # noqa: FBT001
 ) -> None:
-    """Tokens and readings of the tenant are held there, and what names no tenant."""
+    """Tokens and readings of the tenant, alarms of the system, and what names no tenant."""
     hold = Hold("LegalHold/case@1", "clinic", PATIENT)
     keeping = Keeping(holds=(hold,), is_system=True)
     assert expected is (keeping.hold_on([{"patients": [], **fields}]) == hold)

@@ -3,8 +3,9 @@
 A log is pruned from its beginning, in full bundles (C2SP tlog-tiles, "Pruning").
 A bundle may go only if all before it may, if each of its entries is older than
 the retention, and if no legal hold concerns one. An entry counts as no older
-than the newest before it, so a clock that was set back ages nothing; an entry
-whose time cannot be read is kept for ever.
+than the newest before it, and than the bundle's coming to an archive with a
+clock of its own, so a clock that was set back ages nothing; an entry whose time
+cannot be read is kept for ever.
 
 Six years is practice; 45 CFR 164.316(b)(2)(i) and 164.530(j)(2) ask for them for
 documentation.
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 DISAGREEMENT: Final = timedelta(days=1)
 """By how much two clocks may differ before none of them is believed."""
+
+_SYSTEM: Final = "system"
+"""What entries say for a tenant that are about no tenant in particular."""
+
+_ABOUT_SOMEBODY: Final = ("exchange.", "phi.")
+"""How actions begin that concern a patient, also where their entry names none."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
@@ -69,17 +76,18 @@ class Hold:
     def covers(self, entry: Mapping[str, Any], *, in_system_log: bool) -> bool:
         """Return whether the hold keeps an entry; where that is not plain, it does.
 
-        In the system's log it keeps what names its tenant. In the tenant's own, a hold of
+        In the system's log it keeps what names its tenant, and what is about the system:
+        alarms, and whatever else may be about any tenant. In the tenant's own, a hold of
         one patient also keeps what may be about that patient: identifiers that matched
-        nobody, and ends of exchanges that name no patient.
+        nobody, and exchanges and PHI that name no patient.
         """
         if in_system_log:
-            return str(entry.get("tenant", self.tenant)) == self.tenant
+            return entry.get("tenant", self.tenant) in (self.tenant, _SYSTEM)
         if self.patient is None or entry.get("unattributed"):
             return True
         patients = entry.get("patients")
-        if not isinstance(patients, list):
-            return str(entry.get("action", "")).startswith("exchange.")
+        if not isinstance(patients, list) or not patients:
+            return str(entry.get("action", "")).startswith(_ABOUT_SOMEBODY)
         return self.patient in patients
 
 
@@ -148,10 +156,11 @@ class Pruning:
     """The first entry that stays, so far: a multiple of 256."""
     _latest_ms: int = field(default=0, repr=False)
 
-    def pass_bundle(self, bundle: Sequence[bytes]) -> Stop | None:
+    def pass_bundle(self, bundle: Sequence[bytes], *, archived_ms: int = 0) -> Stop | None:
         """Pass the next bundle and return None, or say which entry stays first.
 
-        `Tampered` if an entry is not in its canonical form. After a stop the walk is over.
+        `archived_ms` says when it first came to an archive, by that archive's own clock; 0
+        asks nothing of that. `Tampered` if an entry is not in its canonical form. After a stop the walk is over.
         """
         if len(bundle) < TILE_WIDTH:
             return Stop(self.minimum, Why.INCOMPLETE)
@@ -160,7 +169,7 @@ class Pruning:
             moment = moment_of(entry)
             if moment <= 0:
                 return Stop(index, Why.TIMELESS)
-            self._latest_ms = max(self._latest_ms, moment)
+            self._latest_ms = max(self._latest_ms, moment, archived_ms)
             until = years_later(_datetime(self._latest_ms), self.keeping.years)
             if until > self.now:
                 return Stop(index, Why.YOUNG, until.date().isoformat())
