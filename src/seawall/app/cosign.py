@@ -3,24 +3,36 @@
 C2SP tlog-witness. The rule is `seawall.core.ledger.witness.judge`; here it is joined
 with what the witness remembers. Nothing else of Seawall is needed for it: an
 organisation that trusts neither us nor the log can run it.
+
+A log's checkpoints are public, so anybody can submit them again. A checkpoint that was
+cosigned a moment ago is answered from memory, without a signature or a write, and
+growth is signed one request at a time for each log.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from seawall.core.errors import Invalid, Missing
+from seawall.core.errors import Invalid, Missing, Tampered, Unavailable
 from seawall.core.ledger.checkpoint import parse_vkey
-from seawall.core.ledger.cosignature import NAME_BYTES, cosign, merge
-from seawall.core.ledger.note import Note
+from seawall.core.ledger.cosignature import NAME_BYTES, cosign, cosignatures, merge
+from seawall.core.ledger.note import Note, read_note
 from seawall.core.ledger.witness import Latest, Stale, judge, read_submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from seawall.app.ports import Clock, WitnessBook
     from seawall.core.ledger.note import VerifierKey
+    from seawall.core.ledger.witness import Submission
+
+_FRESH_SECONDS: Final = 60
+_WAITING: Final = 64
+_WAITING_AGAIN: Final = 32
+_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,22 @@ class CosignerKey:
     sign: Callable[[bytes], bytes] = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Whose turn it is to sign for one log, and how many there are with who signs."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A submission that may be cosigned, by what was trusted and remembered at that moment."""
+
+    trusted: Sequence[VerifierKey]
+    before: Latest | None
+
+
 class Cosign:
     """Answers what logs submit, and remembers what it said."""
 
@@ -38,31 +66,95 @@ class Cosign:
         self._keys = tuple(keys)
         self._book = book
         self._clock = clock
+        self._turns: dict[str, _Turn] = {}
+        """By origin; only of those that are trusted, and only while somebody waits."""
 
     async def add_checkpoint(self, body: bytes) -> str | Stale:
         """Return this witness's cosignature lines for a submitted checkpoint.
 
         Or the size from which it would have to be asked. The errors are those of
-        `read_submission` and `judge`. The checkpoint is durable before anyone sees a line.
+        `read_submission` and `judge`, and `Unavailable` where too many ask for one log at
+        once. The checkpoint is durable before anyone sees a line.
         """
         submission = read_submission(body)
+        judged = await self._judged(submission)
+        # Before the queue: who submits again what was cosigned must not hold up who grows.
+        if isinstance(judged, Stale):
+            return judged
+        lines = self._kept_lines(submission, judged)
+        if lines:
+            return lines
+        before = judged.before
+        # Who asks for new lines of what was cosigned leaves room for who brings more.
+        is_again = before is not None and before.size == submission.checkpoint.size
+        most = _WAITING_AGAIN if is_again else _WAITING
+        async with self._turn(submission.checkpoint.origin, most):
+            for _ in range(_TRIES):
+                judged = await self._judged(submission)
+                if isinstance(judged, Stale):
+                    return judged
+                lines = self._kept_lines(submission, judged) or await self._cosigned(
+                    submission, judged
+                )
+                if lines:
+                    return lines
+        raise _busy()
+
+    async def _judged(self, submission: Submission) -> Stale | _Judged:
+        origin = submission.checkpoint.origin
+        trusted = [parse_vkey(vkey) for vkey in await self._book.trusted(origin)]
+        before = await self._book.latest(origin)
+        return judge(submission, trusted, before) or _Judged(trusted, before)
+
+    def _kept_lines(self, submission: Submission, judged: _Judged) -> str:
+        """Return the lines that were made for this checkpoint a moment ago; empty if none were.
+
+        That size and root are the same, the caller has judged by.
+        """
+        before, note = judged.before, submission.note
+        if before is None or before.size != submission.checkpoint.size:
+            return ""
+        kept = read_note(before.note)
+        if kept.text != note.text:
+            return ""  # extension lines are cosigned too, and these have others
+        now = self._clock.now_ms() // 1000
+        try:
+            found = cosignatures(kept, [each.key for each in self._keys], now=now)
+        except Tampered:
+            return ""  # the clock was set back, or the file changed: cosigned anew
+        fresh = [each for each in found if abs(now - each.at) < _FRESH_SECONDS]
+        if {each.key for each in fresh} != {each.key for each in self._keys}:
+            return ""
+        return "".join(str(each.line) for each in fresh)
+
+    async def _cosigned(self, submission: Submission, judged: _Judged) -> str:
+        """Cosign and keep; empty if another process changed the latest one meanwhile."""
         checkpoint, note = submission.checkpoint, submission.note
-        while True:
-            trusted = [parse_vkey(vkey) for vkey in await self._book.trusted(checkpoint.origin)]
-            before = await self._book.latest(checkpoint.origin)
-            stale = judge(submission, trusted, before)
-            if stale is not None:
-                return stale
-            at = self._clock.now_ms() // 1000
-            lines = [cosign(note, each.key, each.sign, at) for each in self._keys]
-            # What is handed to monitors holds the log's trusted signatures and ours, no others.
-            own = tuple(line for line in note.lines if any(line.is_of(key) for key in trusted))
-            kept = merge(Note(note.text, own), lines)
-            after = Latest(checkpoint.origin, checkpoint.size, checkpoint.root, str(kept))
-            # A request that came between has changed the latest: judged anew, this one is stale.
-            # The lines that were made for it are dropped, and nobody has seen them.
-            if await self._book.replace(before, after):
-                return "".join(map(str, lines))
+        at = self._clock.now_ms() // 1000
+        lines = [cosign(note, each.key, each.sign, at) for each in self._keys]
+        # What is handed to monitors holds the log's trusted signatures and ours, no others.
+        own = tuple(line for line in note.lines if any(line.is_of(key) for key in judged.trusted))
+        kept = merge(Note(note.text, own), lines)
+        after = Latest(checkpoint.origin, checkpoint.size, checkpoint.root, str(kept))
+        # A request that came between has changed the latest: judged anew, this one is stale.
+        # The lines that were made for it are dropped, and nobody has seen them.
+        is_kept = await self._book.replace(judged.before, after)
+        return "".join(map(str, lines)) if is_kept else ""
+
+    @asynccontextmanager
+    async def _turn(self, origin: str, most: int) -> AsyncIterator[None]:
+        """Be alone with a log in this process; `Unavailable` if `most` wait for it."""
+        turn = self._turns.setdefault(origin, _Turn())
+        if turn.count >= most:
+            raise _busy()
+        turn.count += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.count -= 1
+            if not turn.count:
+                del self._turns[origin]
 
     async def checkpoint(self, origin_hash: str) -> str:
         """Return the latest cosigned checkpoint of a log; `Missing` if there is none."""
@@ -74,6 +166,14 @@ class Cosign:
                 "ask by the SHA-256 of the log's origin, in lower-case hexadecimal digits",
             )
         return latest.note
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "witness-busy",
+        "too many ask this witness about one log at the same time",
+        "ask again in the next round; nothing was cosigned",
+    )
 
 
 def check_log_key(vkey: str) -> VerifierKey:

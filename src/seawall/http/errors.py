@@ -31,6 +31,7 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "assertion-reused": 401,
     "body-too-large": 413,
     "body-too-slow": 408,
+    "checkpoint-forked": 422,
     "checkpoint-inconsistent": 422,
     "entry-pruned": 410,
     "upstream-rejected": 400,

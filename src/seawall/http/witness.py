@@ -38,8 +38,9 @@ def witness_application(cosign: Cosign, notifier: Notifier) -> Starlette:
             body = await read_body(request, MAX_SUBMISSION_BYTES, _SUBMISSION_SECONDS)
             answer = await cosign.add_checkpoint(body)
         except Error as error:
-            if error.code == "checkpoint-inconsistent":
-                # The log's own signature is under it: proof that the log misbehaved.
+            if error.code == "checkpoint-forked":
+                # Two roots of one size under the log's own signature: proof that it misbehaved.
+                # A proof that fails is none: it is the submitter's, who needs no key for it.
                 notifier.alarm("witnessed-log-forked", "", None)
             return _refusal(error)
         if isinstance(answer, Stale):

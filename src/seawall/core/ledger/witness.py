@@ -99,10 +99,13 @@ def judge(
     2. A trusted key signed, and no signature that names one is bad. `Refused`, 403.
     3. The old size is not larger than the checkpoint's. `Invalid`, 400.
     4. The old size is the latest one that was cosigned, or zero if none was. `Stale`, 409.
-    5. A tree of size zero has the empty root. `Tampered`, 422.
-    6. From old size zero there is no proof. `Tampered`, 422.
-    7. Else the proof leads from the latest root to this one; for the same size it is
-       empty and the roots are identical. `Tampered`, 422.
+    5. A tree of size zero has the empty root. `Invalid`, 422.
+    6. From old size zero there is no proof. `Invalid`, 422.
+    7. For the same size the roots are identical. `Tampered`, 422: the log's key signed two
+       histories.
+    8. Else the proof leads from the latest root to this one; for the same size it is
+       empty. `Invalid`, 422: the log's key signed no proof, so whoever has a checkpoint
+       can send one that fails.
     """
     checkpoint, old = submission.checkpoint, submission.old
     if not trusted:  # 1
@@ -128,9 +131,15 @@ def judge(
         if submission.proof:  # 6
             _inconsistent("there is a consistency proof from a log without entries")
         return None
+    if old == checkpoint.size and latest.root != checkpoint.root:  # 7
+        raise Tampered(
+            "checkpoint-forked",
+            "the log's key signed another root for the size that this witness cosigned",
+            "this log was rolled back or forked: keep its checkpoints, and treat it as an incident",
+        )
     try:
         verify_consistency(old, checkpoint.size, latest.root, checkpoint.root, submission.proof)
-    except Tampered as error:  # 7
+    except Tampered as error:  # 8
         _inconsistent(error.message)
     return None
 
@@ -145,8 +154,9 @@ def _malformed(message: str) -> NoReturn:
 
 
 def _inconsistent(message: str) -> NoReturn:
-    raise Tampered(
+    raise Invalid(
         "checkpoint-inconsistent",
         message,
-        "this log was rolled back or forked: keep its checkpoints, and treat it as an incident",
+        "send the consistency proof from the size that this witness cosigned last; if the log's "
+        "own proof fails, the log was rolled back or forked",
     )
