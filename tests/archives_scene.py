@@ -50,7 +50,7 @@ class Scene:
         """Begin as a process does, with nothing in memory but what the store holds."""
         parts: dict[str, Any] = {"store": self.store, "ledger": self.ledger, "clock": self.clock}
         self.documents = Documents(**parts)
-        self.archiving = ArchiveLedger(**parts, archives=self.archives)
+        self.archiving = ArchiveLedger(**parts, archives=self.archives, indexing=self.indexing)
         self.planning = PlanPruning(
             store=self.store,
             read_ledger=ReadLedger(self.store),

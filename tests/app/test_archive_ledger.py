@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from archives_scene import LOG, LONG_AGO, ORIGIN, PATIENT, Scene, opened
+from fake_archives import MemoryArchive
 from seawall.app.archive_ledger import ArchiveLedger, Run, completed_by, standings
 from seawall.app.ports import KeepPublished, Published
 from seawall.core.errors import Error, Refused, Tampered, Unavailable
@@ -246,7 +247,7 @@ async def test_a_hold_that_is_placed_afterwards_is_set_on_what_was_archived(
 ) -> None:
     """A tenant's hold on every bundle, a patient's on those that concern the patient."""
     scene = await opened(1, patients=[PATIENT])
-    await scene.record(511)
+    await scene.record(511, patients=["c" * 24])
     await scene.archiving.all()
     await scene.hold(**({"patient": patient} if patient else {}))
     await scene.archiving.all()
@@ -269,6 +270,97 @@ async def test_a_hold_is_set_on_what_comes_while_it_is_in_force_and_lifted_when_
         one["holds"] for one in scene.system("ledger.archive")
     ]
     assert [[], []] == [one["holds"] for one in scene.system("ledger.retain")]
+
+
+async def test_a_release_that_the_index_does_not_know_yet_lifts_the_hold() -> None:
+    """The index follows later: the newest run is read as it is, and not as it was."""
+    scene = await opened(300)
+    await scene.archiving.all()
+    await scene.indexing.all()
+    await scene.hold()
+    await scene.archiving.all()
+    scene.begin()
+    await scene.documents.load()
+    await scene.hold(released="2019-05-04")
+    await scene.archiving.all()
+    assert not scene.vault.objects[BUNDLE_0].is_held
+
+
+async def with_rest(count: int) -> Scene:
+    """Return a scene whose archives have a published checkpoint, and less than a bundle."""
+    scene = await opened(count)
+    made = Published(LOG, count, 1, "note", is_witnessed=True, stamp=b"tsr")
+    await scene.ledger.remember([KeepPublished(made)])
+    await scene.archiving.all(is_whole=True)
+    return scene
+
+
+def held(scene: Scene) -> dict[str, bool]:
+    """Return whether each object of the clinic's log is held."""
+    return {path: scene.vault.objects[f"{ORIGIN}/{path}"].is_held for path in paths(scene)}
+
+
+REST = {"vkey", "published/{0}/checkpoint", "published/{0}/stamp.tsr", "checkpoints/{0}"}
+
+
+@pytest.mark.parametrize("count", [10, 300])
+async def test_a_hold_reaches_what_it_takes_to_verify_and_is_lifted_there(count: int) -> None:
+    """Checkpoints, stamps, the key and partial tiles, also of a log without a full bundle."""
+    scene = await with_rest(count)
+    await scene.hold(patient=PATIENT)
+    await scene.archiving.all()
+    during = {path for path, is_held in held(scene).items() if is_held}
+    assert during >= {path.format(count) for path in REST}
+    assert {path for path in held(scene) if ".p/" in path or path in during} == during
+    await scene.hold(patient=PATIENT, released="2019-05-04")
+    await scene.archiving.all()
+    assert not any(held(scene).values())
+
+
+async def test_what_comes_while_a_hold_is_in_force_is_held_and_released() -> None:
+    """A later checkpoint and its partial tiles are held at once, and none of them for ever."""
+    scene = await with_rest(300)
+    await scene.hold()
+    await scene.record(10)
+    await scene.archiving.all(is_whole=True)
+    assert all(held(scene).values())
+    await scene.hold(released="2019-05-04")
+    await scene.archiving.all()
+    assert not any(held(scene).values())
+
+
+async def test_raised_retention_reaches_what_it_takes_to_verify() -> None:
+    """Counted from when each was archived, and nothing is kept for less long than before."""
+    scene = await with_rest(300)
+    first = paths(scene)
+    scene.vault.objects[f"{ORIGIN}/vkey"].until = datetime(2040, 1, 1, tzinfo=UTC)
+    scene.clock.advance(86_400 * 100)
+    await scene.apply("Retention", years=10)
+    await scene.archiving.all()
+    until = {path: scene.vault.objects[f"{ORIGIN}/{path}"].until for path in first}
+    del until["tile/1/000.p/1"]  # which the next checkpoint has too
+    assert datetime(2040, 1, 1, tzinfo=UTC) == until.pop("vkey")
+    assert {datetime(2029, 5, 4, 9, 30, tzinfo=UTC)} == set(until.values())
+
+
+class Unyielding(MemoryArchive):
+    """An archive whose credentials may put, and not retain."""
+
+    async def extend(self, path: str, version: str, retain_until: datetime) -> None:
+        """Refuse."""
+        raise Refused("archive-refused", f"{path} {version} {retain_until}", "grant it")
+
+
+async def test_an_archive_that_refuses_to_keep_the_rest_longer_is_told() -> None:
+    """Only a retention that is longer already is passed over."""
+    scene = await with_rest(10)
+    unyielding = Unyielding("vault", scene.clock)
+    unyielding.objects = scene.vault.objects
+    scene.archives = (unyielding,)
+    scene.begin()
+    with pytest.raises(Refused) as caught:
+        await scene.archiving.all()
+    assert "archive-refused" == caught.value.code
 
 
 async def test_retention_that_is_raised_reaches_what_was_archived() -> None:
@@ -320,7 +412,13 @@ async def test_an_empty_log_and_no_archive_make_nothing() -> None:
     """Nothing is written and nothing recorded."""
     scene = await opened()
     before = list(scene.ledger.journal)
-    none = ArchiveLedger(store=scene.store, ledger=scene.ledger, archives=(), clock=scene.clock)
+    none = ArchiveLedger(
+        store=scene.store,
+        ledger=scene.ledger,
+        archives=(),
+        clock=scene.clock,
+        indexing=scene.indexing,
+    )
     assert ([], []) == (await scene.archiving.all(), await none.all())
     assert ([], before) == (paths(scene), scene.ledger.journal)
 

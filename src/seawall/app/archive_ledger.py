@@ -8,8 +8,11 @@ the archive and names the newest of them `checkpoint` can verify the copy.
 
 Each object is kept for as long as the documents ask, counted from when it was
 archived; a legal hold in force is set on what it covers, also on what was
-archived before. 45 CFR 164.316(b)(2)(i), 164.530(j)(2) for documentation; that
-the ledger is kept so is practice.
+archived before. What is less than a full bundle (checkpoints, stamps, `vkey`,
+partial tiles) is held by any hold, for nothing that is held can be verified
+without it; an archive's own listing says what there is of it.
+45 CFR 164.316(b)(2)(i), 164.530(j)(2) for documentation; that the ledger is kept
+so is practice.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from seawall.app.entries import entry
 from seawall.app.keeping import changed, keeping_fields, keeping_of, place, read_bundle
 from seawall.app.ports import SYSTEM_LOG, Archived, KeepArchived, Query
-from seawall.core.errors import Conflict, Error, Missing, Tampered, Unavailable
+from seawall.core.errors import Conflict, Error, Missing, Refused, Tampered, Unavailable
 from seawall.core.ledger.encoding import decode
 from seawall.core.ledger.retention import latest_of
 from seawall.core.ledger.tiles import bundle_path, encode_bundle, tile_path, tiles_of
@@ -40,6 +43,7 @@ from seawall.core.policy.principal import Principal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from seawall.app.index_ledger import IndexLedger
     from seawall.app.ports import Archive, Clock, Head, Ledger, Store
     from seawall.core.ledger.retention import Keeping
 
@@ -80,10 +84,17 @@ class ArchiveLedger:
     """Brings every archive of the settings up to every log, and holds and locks by documents."""
 
     def __init__(
-        self, *, store: Store, ledger: Ledger, archives: Sequence[Archive], clock: Clock
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        archives: Sequence[Archive],
+        clock: Clock,
+        indexing: IndexLedger,
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._indexing = indexing
         self._archives = archives
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -205,18 +216,24 @@ class ArchiveLedger:
         if self._kept.get(key) == digest:
             return
         rows = [row for row in await self._store.archived(key[0]) if row.archive == key[1]]
-        if rows and await self._recorded(copying) != digest:
+        if await self._recorded(copying) != digest:
             others = self._others(copying.head, await self._store.archived(key[0]))
             again = replace(copying, others=others)
+            await again.keep_rest_longer()
             for row in rows:
                 copy = await again.bundle(row.bundle, earlier=row)
                 await self._ledger.remember([KeepArchived(copy)])
-            digests = [row.digest for row in rows]
-            await self._record(copying, "ledger.retain", 0, rows[-1].bundle + 1, digests)
+            if rows:
+                digests = [row.digest for row in rows]
+                await self._record(copying, "ledger.retain", 0, rows[-1].bundle + 1, digests)
         self._kept[key] = digest
 
     async def _recorded(self, copying: _Copying) -> str | None:
-        """Return by what the newest run kept what it archived; None if no entry says so."""
+        """Return by what the newest run kept what it archived; None if no entry says so.
+
+        The index is brought up first: by an older run, what was released since would stay held.
+        """
+        await self._indexing.caught_up(SYSTEM_LOG)
         found: list[tuple[int, bytes]] = []
         for action in _RUNS:
             query = Query((("action", action),), last=_LOOKED_BACK)
@@ -315,7 +332,7 @@ class _Copying:
         full, width = divmod(head.size, TILE_WIDTH)
         raw = await self.store.entries(head.log, full * TILE_WIDTH, head.size)
         until = self.keeping.archive_until(latest_of(raw), self.now)
-        is_held = self.keeping.hold_on(map(decode, raw)) is not None
+        is_held = bool(self.keeping.holds)
         if width:
             await self._keep(bundle_path(full, width), encode_bundle(raw), until, is_held)
         for level, index, count in tiles_of(head.size):
@@ -331,6 +348,23 @@ class _Copying:
         checkpoint = head.checkpoint.encode()
         await self._keep(f"checkpoints/{head.size}", checkpoint, until, is_held)
         return newest
+
+    async def keep_rest_longer(self) -> None:
+        """Bring what is less than a full bundle to what the documents say now.
+
+        Counted from when the archive took it; what is kept longer already stays so.
+        """
+        is_held = bool(self.keeping.holds)
+        async for lying in self.archive.lying(self.head.origin):
+            if _is_full(lying.path.removeprefix(f"{self.head.origin}/")):
+                continue
+            until = self.keeping.archive_until(None, lying.at)
+            try:
+                await self.archive.extend(lying.path, lying.version, until)
+            except Refused as error:
+                if error.code != "retention-shortened":
+                    raise
+            await self.archive.hold(lying.path, lying.version, is_held=is_held)
 
     async def _keep_published(
         self, size: int, note: bytes, stamp: bytes | None, until: datetime
@@ -400,6 +434,11 @@ async def standings(store: Store, archives: Sequence[Archive]) -> list[Standing]
                 )
             )
     return found
+
+
+def _is_full(path: str) -> bool:
+    """Return whether a path of a log's folder is one of a full tile or bundle."""
+    return path.startswith("tile/") and ".p/" not in path
 
 
 def completed_by(bundle: int) -> list[tuple[int, int]]:

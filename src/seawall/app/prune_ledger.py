@@ -10,7 +10,8 @@ and no checkpoint changes. What a plan asks, in this order:
    the newest entry is not later. The earliest of the clocks counts.
 3. The whole log verifies: entries, tiles, root, signature.
 4. Bundle by bundle, oldest first: in two archives, one of them locked; older than the
-   retention, by its entries and by when a locked archive first took it; under no legal hold; no entry whose time cannot be read.
+   retention, by its entries and by when a locked archive first took it; under no legal
+   hold; no entry whose time cannot be read.
 5. Each bundle that may go is read back from every archive that has it, by its version,
    and hashes to what was signed.
 

@@ -99,7 +99,11 @@ class Writer:
         )
         self.archives = archives_of(installation.settings)
         self.archiving = ArchiveLedger(
-            store=store, ledger=sequencer, archives=self.archives, clock=clock
+            store=store,
+            ledger=sequencer,
+            archives=self.archives,
+            clock=clock,
+            indexing=self.indexing,
         )
         self.rounds = self._rounds()
         """What is done again and again while the server serves."""

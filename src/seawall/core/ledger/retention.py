@@ -160,7 +160,8 @@ class Pruning:
         """Pass the next bundle and return None, or say which entry stays first.
 
         `archived_ms` says when it first came to an archive, by that archive's own clock; 0
-        asks nothing of that. `Tampered` if an entry is not in its canonical form. After a stop the walk is over.
+        asks nothing of that. `Tampered` if an entry is not in its canonical form. After a
+        stop the walk is over.
         """
         if len(bundle) < TILE_WIDTH:
             return Stop(self.minimum, Why.INCOMPLETE)
