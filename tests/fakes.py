@@ -319,11 +319,18 @@ class MemoryStore:
         held = self._ledger.logs.get(log)
         return held is not None and any(row[:2] == (facet, value) for row in held.facets)
 
-    async def published(self, log: str, *, above: int = -1) -> list[Published]:
-        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
+    async def published(
+        self, log: str, *, above: int = -1, limit: int | None = None
+    ) -> list[Published]:
+        """Return the first `limit` published checkpoints of sizes over `above`, oldest first."""
         held = self._ledger.logs.get(log)
         found = sorted(held.published.items()) if held else []
-        return [made for size, made in found if size > above]
+        return [made for size, made in found if size > above][:limit]
+
+    async def last_published(self, log: str, size: int) -> Published | None:
+        """Return the newest published checkpoint of at most this size, witnessed or not."""
+        made = [one for one in await self.published(log) if one.size <= size]
+        return made[-1] if made else None
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:
         """Return the newest published checkpoint that is witnessed, of at least this size."""

@@ -115,6 +115,18 @@ async def test_publications_above_a_size_are_found(books: Books) -> None:
     }
 
 
+async def test_publications_are_read_in_pieces(books: Books) -> None:
+    """The first so many above a size, and the newest up to one, of this log alone."""
+    await books.ledger.open_log("school", "localhost/log/school")
+    for log, size in (("clinic", 1), ("clinic", 3), ("clinic", 5), ("school", 4)):
+        made = Published(log, size, 5, "note", is_witnessed=False)
+        await books.ledger.remember([KeepPublished(made)])
+    pieces = [await books.store.published("clinic", above=above, limit=2) for above in (-1, 3, 5)]
+    last = [await books.store.last_published("clinic", size) for size in (0, 4, 5, 9)]
+    assert [[1, 3], [5], []] == [[made.size for made in piece] for piece in pieces]
+    assert [None, 3, 5, 5] == [made and made.size for made in last]
+
+
 async def test_what_archives_hold_is_remembered(books: Books) -> None:
     """Each archive's copy of a bundle is a fact of its own."""
     facts: list[Fact] = [an_archived(1, "b"), an_archived(0, "b"), an_archived(0, "a")]

@@ -265,8 +265,14 @@ class Store(Protocol):
         """Return whether any indexed entry has this facet with this value."""
         ...
 
-    async def published(self, log: str, *, above: int = -1) -> list[Published]:
-        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
+    async def published(
+        self, log: str, *, above: int = -1, limit: int | None = None
+    ) -> list[Published]:
+        """Return the first `limit` published checkpoints of sizes over `above`, oldest first."""
+        ...
+
+    async def last_published(self, log: str, size: int) -> Published | None:
+        """Return the newest published checkpoint of at most this size, witnessed or not."""
         ...
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:

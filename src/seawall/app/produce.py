@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.export_audit import ExportAudit
 from seawall.app.prove_entries import ProveEntries
+from seawall.app.published_files import files_of
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.audit.lines import fhir_lines, json_line
 from seawall.core.ledger.facets import moment_text
@@ -145,12 +146,14 @@ class ProduceAudit:
 
     async def _published(self, plan: _Plan, last: int) -> AsyncIterator[tuple[str, bytes]]:
         """Yield the earliest published checkpoint that covers the entries, and the newest."""
-        made = await self._store.published(plan.order.log)
-        covering = [one for one in made if last <= one.size <= plan.head.size]
-        for one in dict.fromkeys([*covering[:1], *covering[-1:]]):
-            yield f"published/{one.size}/checkpoint", one.note.encode()
-            if one.stamp is not None:
-                yield f"published/{one.size}/stamp.tsr", one.stamp
+        log, size = plan.order.log, plan.head.size
+        first = await self._store.published(log, above=last - 1, limit=1)
+        newest = await self._store.last_published(log, size)
+        found = {one.size: one for one in (*first, newest) if one is not None}
+        for one in found.values():
+            if last <= one.size <= size:
+                for file in files_of(one):
+                    yield file
 
     def _manifest(
         self, plan: _Plan, files: Mapping[str, Any], events: int, seconds: float

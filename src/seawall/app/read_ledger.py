@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from seawall.app.published_files import copied, files_of
 from seawall.core.errors import Missing, Tampered
 from seawall.core.ledger.checkpoint import open_checkpoint
 from seawall.core.ledger.encoding import decode
@@ -150,7 +151,8 @@ class ReadLedger:
         """Yield the files of a tlog-tiles folder: relative path and content.
 
         Of a pruned log what is there, and `minimum`: the first entry that is. Published
-        checkpoints, with cosignatures and time stamps, lie under `published/SIZE/`.
+        checkpoints, with cosignatures and time stamps, lie under `published/SIZE/`: the
+        newest of each day (UTC), the newest 100, and the newest that is witnessed.
         """
         head = await self._store.head(log)
         for position in range(head.minimum // TILE_WIDTH, -(-head.size // TILE_WIDTH)):
@@ -160,11 +162,9 @@ class ReadLedger:
             if level or position >= head.minimum // TILE_WIDTH:
                 tile = await self.tile(head, level, position, width)
                 yield tile_path(level, position, width), tile
-        for made in await self._store.published(log):
-            if made.size <= head.size:
-                yield f"published/{made.size}/checkpoint", made.note.encode()
-                if made.stamp is not None:
-                    yield f"published/{made.size}/stamp.tsr", made.stamp
+        async for made in copied(self._store, log, head.size):
+            for file in files_of(made):
+                yield file
         if head.minimum:
             yield "minimum", f"{head.minimum}\n".encode()
         yield "checkpoint", head.checkpoint.encode()

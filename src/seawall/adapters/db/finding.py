@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 ENOUGH: Final = 2_000
 """So many entries of a facet are counted, to begin with the rarest; more are simply many."""
 
+ALL: Final = 1 << 62
+"""A limit that is none, in a way that both databases take."""
+
 INDEXED: Final = select(indexed.c.upto).where(indexed.c.log == bindparam("log"))
 PUBLISHED: Final = (
     select(published)
     .where(published.c.log == bindparam("log"), published.c.size > bindparam("above"))
     .order_by(published.c.size)
+    .limit(bindparam("most"))
+)
+LAST_PUBLISHED: Final = (
+    select(published)
+    .where(published.c.log == bindparam("log"), published.c.size <= bindparam("size"))
+    .order_by(published.c.size.desc())
+    .limit(1)
 )
 WITNESSED: Final = (
     select(published)

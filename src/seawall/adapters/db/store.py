@@ -181,12 +181,18 @@ class SqlStore:
         """Return whether any indexed entry has this facet with this value."""
         return bool(await _rows(self._engine, finding.FACET, log=log, facet=facet, value=value))
 
-    async def published(self, log: str, *, above: int = -1) -> list[Published]:
-        """Return the checkpoints that were published, of sizes over `above`, oldest first."""
-        return [
-            finding.published_of(row)
-            for row in await _rows(self._engine, finding.PUBLISHED, log=log, above=above)
-        ]
+    async def published(
+        self, log: str, *, above: int = -1, limit: int | None = None
+    ) -> list[Published]:
+        """Return the first `limit` published checkpoints of sizes over `above`, oldest first."""
+        most = finding.ALL if limit is None else limit
+        rows = await _rows(self._engine, finding.PUBLISHED, log=log, above=above, most=most)
+        return [finding.published_of(row) for row in rows]
+
+    async def last_published(self, log: str, size: int) -> Published | None:
+        """Return the newest published checkpoint of at most this size, witnessed or not."""
+        rows = await _rows(self._engine, finding.LAST_PUBLISHED, log=log, size=size)
+        return finding.published_of(rows[0]) if rows else None
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:
         """Return the newest published checkpoint that is witnessed, of at least this size."""
