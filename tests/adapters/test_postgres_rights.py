@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,7 +14,7 @@ from examples import a_document, an_entry
 from postgres import OWNER, PRUNER, SERVICE, opened
 from seawall.adapters.db.postgres import Address, check_rights, connect
 from seawall.adapters.db.postgres_schema import prepare_database
-from seawall.app.ports import Archived, KeepArchived, KeepDocument
+from seawall.app.ports import Archived, KeepArchived, KeepDocument, KeepPublished, Published
 from seawall.core.errors import Error, Invalid, Missing, Refused
 from seawall.core.ledger.encoding import encode
 
@@ -32,6 +33,9 @@ async def database(postgres_server: Server) -> str:
         for at in range(3):
             writes = [KeepDocument("clinic", a_document())] if at == 0 else []
             await made.ledger.append("clinic", an_entry(at=at), writes)
+        published = Published("clinic", 3, 1, "note", is_witnessed=True, stamp=b"stamp")
+        await made.ledger.remember([KeepPublished(published)])
+    postgres_server.ask("insert into tiles values ('clinic', 3, 0, '\\xabcd')", name)
     return name
 
 
@@ -54,6 +58,21 @@ async def database(postgres_server: Server) -> str:
             "insert into entries values ('clinic', 0, '') on conflict (log, position) "
             "do update set entry = excluded.entry"
         ),
+        "insert into entries values ('clinic', -1, '')",
+        "insert into entries values ('nowhere', 0, '')",
+        "update heads set size = 9",
+        "insert into entries values ('clinic', 4, '')",
+        "insert into entries values ('clinic', 3, ''), ('clinic', 5, '')",
+        "insert into entries values ('clinic', 3, ''); update heads set size = 5",
+        "delete from tiles",
+        "truncate tiles",
+        "update tiles set hashes = '\\x00'",
+        "update tiles set hashes = ''",
+        "update tiles set position = 9",
+        "update published set note = ''",
+        "update published set stamp = null",
+        "update published set size = 9",
+        "delete from published",
     ],
 )
 async def test_entries_and_heads_are_kept_from_every_role(
@@ -76,9 +95,16 @@ def test_replication_turns_no_trigger_off(
         postgres_server.ask(REPLICATING + statement, database)
 
 
+FILL = """
+insert into entries select 'clinic', at, '' from generate_series(3, 255) as at;
+update heads set size = 256
+"""
+"""Makes the log long enough for its first tile to be pruned."""
+
+
 def test_a_temporary_table_deceives_no_trigger(postgres_server: Server, database: str) -> None:
     """A pruner that brings an `archived` of its own is refused by the real one."""
-    postgres_server.ask("update heads set size = 256", database)
+    postgres_server.ask(FILL, database)
     with psycopg.connect(postgres_server.url(database, PRUNER)) as connection:
         connection.execute("create temporary table archived (like public.archived)")
         for archive in "ab":
@@ -86,6 +112,85 @@ def test_a_temporary_table_deceives_no_trigger(postgres_server: Server, database
             connection.execute("insert into archived values (%s, %s, %s, %s, %s, %s)", row)
         with pytest.raises(psycopg.errors.CheckViolation):
             connection.execute("update public.heads set minimum = 256")
+
+
+FALSE = "create function public.f(bigint, bigint) returns bool language sql as 'select false'; "
+
+
+@pytest.mark.parametrize(
+    ("operator", "statement"),
+    [(">", "update heads set minimum = 256"), (">=", "delete from entries"), ("<", "")],
+)
+def test_an_operator_of_ones_own_deceives_no_trigger(
+    postgres_server: Server, database: str, operator: str, statement: str
+) -> None:
+    """Where a role may make operators, the triggers still compare by the database's own."""
+    postgres_server.ask(FILL, database)
+    postgres_server.ask("grant create on schema public to public", database)
+    made = f"create operator public.{operator} (leftarg=bigint, rightarg=bigint, function=f); "
+    role = PRUNER if statement else SERVICE
+    statement = statement or "update heads set size = 3"
+    with pytest.raises(psycopg.errors.CheckViolation):
+        postgres_server.ask(
+            f"{FALSE}{made}set search_path = public, pg_catalog; {statement}", database, role
+        )
+
+
+def test_a_role_that_may_make_operators_does_not_serve(postgres_server: Server) -> None:
+    """It is refused until the owner prepares the database again, which takes the right away."""
+    name = postgres_server.new_empty_database()
+    owner = Address.read(postgres_server.url(name, OWNER))
+    prepare_database(owner, SERVICE, PRUNER)
+    postgres_server.ask(f"grant create on schema public to public, {SERVICE}, {PRUNER}", name)
+    with connect(Address.read(postgres_server.url(name))) as connection:
+        with pytest.raises(Refused) as caught:
+            check_rights(connection)
+        assert caught.value.code == "database-rights"
+        prepare_database(owner, SERVICE, PRUNER)
+        check_rights(connection)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        postgres_server.ask(FALSE, name, PRUNER)
+
+
+def test_an_owner_who_cannot_take_a_right_away_says_so(
+    postgres_server: Server, database: str
+) -> None:
+    """Where the schema is the administrator's, and lets everybody create, nothing is prepared."""
+    postgres_server.ask("grant create on schema public to public", database)
+    with pytest.raises(Refused) as caught:
+        prepare_database(Address.read(postgres_server.url(database, OWNER)), SERVICE, PRUNER)
+    assert caught.value.code == "database-rights"
+
+
+async def test_a_replica_that_knows_less_of_a_publication_changes_nothing(
+    postgres_server: Server, database: str
+) -> None:
+    """What would shorten a note or drop a stamp is left out, and the batch goes on."""
+    kept = Published("clinic", 3, 1, "note", is_witnessed=True, stamp=b"stamp")
+    async with opened(postgres_server, database) as found:
+        for less in (replace(kept, note="no"), replace(kept, stamp=None)):
+            await found.ledger.remember([KeepPublished(less)])
+        assert [kept] == await found.store.published("clinic")
+        more = replace(kept, note="note, cosigned", stamp=b"newer")
+        await found.ledger.remember([KeepPublished(more)])
+        assert [more] == await found.store.published("clinic")
+
+
+def test_tiles_grow_and_go_only_below_the_minimum(postgres_server: Server, database: str) -> None:
+    """An extension is written over a tile; the pruner deletes those of level 0 alone."""
+    postgres_server.ask(FILL, database)
+    postgres_server.ask("insert into tiles values ('clinic', 0, 0, '')", database)
+    postgres_server.ask(
+        "insert into archived select 'clinic', 0, name, '', '', 0 from (values ('a'), ('b')) "
+        "as archive (name)",
+        database,
+    )
+    postgres_server.ask("update tiles set hashes = hashes || '\\x00'", database, SERVICE)
+    postgres_server.ask("update heads set minimum = 256", database, PRUNER)
+    postgres_server.ask("delete from tiles where level = 0", database, PRUNER)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        postgres_server.ask("delete from tiles", database, PRUNER)
+    assert [(3,)] == postgres_server.ask("select level from tiles", database)
 
 
 @pytest.mark.parametrize(

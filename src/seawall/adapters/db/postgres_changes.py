@@ -292,11 +292,15 @@ def _of_fact(fact: Fact) -> Iterator[Statement]:
                 (log, upto),
             )
         case KeepPublished(made):
+            # A trigger refuses to shorten a note and to drop a stamp: a replica that knew less
+            # must not make a whole batch fail.
             yield Statement(
                 "insert into published (log, size, at_ms, note, is_witnessed, stamp) "
                 "values (%b, %b, %b, %b, %b, %b) on conflict (log, size) do update set "
                 "at_ms = excluded.at_ms, note = excluded.note, "
-                "is_witnessed = excluded.is_witnessed, stamp = excluded.stamp",
+                "is_witnessed = excluded.is_witnessed, stamp = excluded.stamp "
+                "where length(excluded.note) >= length(published.note) "
+                "and (published.stamp is null or excluded.stamp is not null)",
                 (made.log, made.size, made.at_ms, made.note, made.is_witnessed, made.stamp),
             )
         case KeepArchived(held):

@@ -16,7 +16,7 @@ from seawall.adapters.db.postgres import connect, foreign_errors
 from seawall.adapters.db.revisions import check_known, upgrade
 from seawall.adapters.db.schema import REVISION, metadata
 from seawall.adapters.db.store import translated
-from seawall.core.errors import Conflict, Invalid
+from seawall.core.errors import Conflict, Invalid, Refused
 
 if TYPE_CHECKING:
     from seawall.adapters.db.postgres import Address
@@ -56,7 +56,8 @@ def prepare_database(owner: Address, service: str, pruner: str | None = None) ->
     """Make the tables or take the steps they lack, and set each role's rights anew.
 
     `Invalid` if the service or the pruner is the owner, or both are one role: an owner
-    could undo what keeps entries. Doing it again changes nothing.
+    could undo what keeps entries. `Refused` if one could create what gets round it, and
+    the owner cannot take that right away. Doing it again changes nothing.
     """
     named = [owner.parameters["user"], service, *([pruner] if pruner else [])]
     if len(set(named)) < len(named):
@@ -107,7 +108,15 @@ def _grant(connection: Any, role: str, rights: dict[str, str]) -> None:
     run = connection.execute
     database = sql.Identifier(run("select current_database()").fetchone()[0])
     run(sql.SQL("grant connect on database {} to {}").format(database, name))
+    # What a role could make here would be found in place of what the owner made.
+    run(sql.SQL("revoke create on schema public from public, {}").format(name))
     run(sql.SQL("grant usage on schema public to {}").format(name))
+    if run("select has_schema_privilege(%s, 'public', 'create')", (role,)).fetchone()[0]:
+        raise Refused(
+            "database-rights",
+            "a role of the database may create things beside the tables",
+            "let the database's administrator revoke create on schema public",
+        )
     for table in ("alembic_version", *metadata.tables):
         place = sql.Identifier("public", table)
         run(sql.SQL("revoke all on {} from public, {}").format(place, name))

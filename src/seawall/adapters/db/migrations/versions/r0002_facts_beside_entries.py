@@ -88,15 +88,17 @@ _SQLITE: Final = (
         )
     ),
 )
+_CHECKING: Final = "language plpgsql set search_path = pg_catalog, pg_temp as"
+"""No operator or function that a role made is asked in place of the database's own."""
 _POSTGRESQL: Final = (
-    """
-    create function public.seawall_refuse() returns trigger language plpgsql as $$
+    f"""
+    create function public.seawall_refuse() returns trigger {_CHECKING} $$
     begin
       raise exception using errcode = 'check_violation', message = tg_argv[0];
     end $$
     """,
-    """
-    create function public.seawall_keep_entries() returns trigger language plpgsql as $$
+    f"""
+    create function public.seawall_keep_entries() returns trigger {_CHECKING} $$
     begin
       if exists (select 1 from gone left join public.heads as head on head.log = gone.log
                  where head.log is null or gone.position >= head.minimum) then
@@ -104,13 +106,31 @@ _POSTGRESQL: Final = (
       end if;
       return null;
     end $$
-    """,
-    """
-    create function public.seawall_keep_heads() returns trigger language plpgsql as $$
+    """,  # noqa: S608  words of ours
+    f"""
+    create function public.seawall_append_entries() returns trigger {_CHECKING} $$
+    begin
+      if exists (select 1 from come left join public.heads as head on head.log = come.log
+                 group by come.log, head.size
+                 having min(come.position) is distinct from head.size
+                 or max(come.position) - head.size + 1 <> count(*)) then
+        raise exception using errcode = 'check_violation', message = 'entries join at the end';
+      end if;
+      return null;
+    end $$
+    """,  # noqa: S608  words of ours
+    # A plan made while the log was short would read the whole of a long one.
+    f"""
+    create function public.seawall_keep_heads() returns trigger
+      set enable_seqscan = off {_CHECKING} $$
     declare
       refusal text := case
         when new.log <> old.log or new.origin <> old.origin then 'a log keeps its name'
         when new.size < old.size then 'a log does not shrink'
+        when new.size > old.size and not (
+          select count(*) = new.size - old.size and max(position) = new.size - 1
+          from public.entries where log = new.log and position >= old.size
+        ) then 'a log is as long as its entries'
       end;
     begin
       if new.minimum <> old.minimum and (
@@ -128,28 +148,98 @@ _POSTGRESQL: Final = (
       end if;
       return new;
     end $$
+    """,  # noqa: S608  words of ours
+    f"""
+    create function public.seawall_keep_tiles() returns trigger {_CHECKING} $$
+    begin
+      if tg_op = 'DELETE' then
+        if old.level = 0 and old.position < (
+          select minimum / 256 from public.heads where log = old.log
+        ) then
+          return old;
+        end if;
+        raise exception using errcode = 'check_violation', message = 'the tree is kept';
+      end if;
+      if (new.log, new.level, new.position) <> (old.log, old.level, old.position)
+        or substr(new.hashes, 1, length(old.hashes)) <> old.hashes then
+        raise exception using errcode = 'check_violation', message = 'the tree only grows';
+      end if;
+      return new;
+    end $$
+    """,  # noqa: S608  words of ours
+    f"""
+    create function public.seawall_keep_published() returns trigger {_CHECKING} $$
+    begin
+      if (new.log, new.size) <> (old.log, old.size) or length(new.note) < length(old.note)
+        or (old.stamp is not null and new.stamp is null) then
+        raise exception using errcode = 'check_violation', message = 'what was published is kept';
+      end if;
+      return new;
+    end $$
     """,
-    (
-        "create trigger entries_refuse_change before update or truncate on public.entries "
-        "for each statement execute function public.seawall_refuse('entries are append-only')"
+    *(
+        statement
+        for table, name, moment, function in (
+            (
+                "entries",
+                "refuse_change",
+                "before update or truncate on public.entries for each statement",
+                "refuse('entries are append-only')",
+            ),
+            (
+                "entries",
+                "refuse_delete",
+                "after delete on public.entries referencing old table as gone for each statement",
+                "keep_entries()",
+            ),
+            (
+                "entries",
+                "refuse_insert",
+                "after insert on public.entries referencing new table as come for each statement",
+                "append_entries()",
+            ),
+            (
+                "heads",
+                "refuse_delete",
+                "before delete or truncate on public.heads for each statement",
+                "refuse('a log is not deleted')",
+            ),
+            (
+                "heads",
+                "refuse_change",
+                "before update on public.heads for each row",
+                "keep_heads()",
+            ),
+            (
+                "tiles",
+                "refuse_truncate",
+                "before truncate on public.tiles for each statement",
+                "refuse('the tree is kept')",
+            ),
+            (
+                "tiles",
+                "refuse_change",
+                "before update or delete on public.tiles for each row",
+                "keep_tiles()",
+            ),
+            (
+                "published",
+                "refuse_delete",
+                "before delete or truncate on public.published for each statement",
+                "refuse('what was published is kept')",
+            ),
+            (
+                "published",
+                "refuse_change",
+                "before update on public.published for each row",
+                "keep_published()",
+            ),
+        )
+        for statement in (
+            f"create trigger {table}_{name} {moment} execute function public.seawall_{function}",
+            f"alter table public.{table} enable always trigger {table}_{name}",
+        )
     ),
-    (
-        "create trigger entries_refuse_delete after delete on public.entries "
-        "referencing old table as gone "
-        "for each statement execute function public.seawall_keep_entries()"
-    ),
-    (
-        "create trigger heads_refuse_delete before delete or truncate on public.heads "
-        "for each statement execute function public.seawall_refuse('a log is not deleted')"
-    ),
-    (
-        "create trigger heads_refuse_change before update on public.heads "
-        "for each row execute function public.seawall_keep_heads()"
-    ),
-    "alter table public.entries enable always trigger entries_refuse_change",
-    "alter table public.entries enable always trigger entries_refuse_delete",
-    "alter table public.heads enable always trigger heads_refuse_delete",
-    "alter table public.heads enable always trigger heads_refuse_change",
 )
 
 
