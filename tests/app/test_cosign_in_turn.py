@@ -27,10 +27,20 @@ class CountingBook(MemoryBook):
 
     def __init__(self) -> None:
         super().__init__()
-        self.writes = 0
+        self.writes = self.reads = 0
         self.may_write = asyncio.Event()
         self.may_write.set()
         self.is_losing = False
+        self.fault: Unavailable | None = None
+
+    async def latest(self, origin: str) -> Latest | None:
+        """Read, for as long as the loop takes to come round."""
+        self.reads += 1
+        if self.fault is not None:
+            raise self.fault
+        found = await super().latest(origin)
+        await asyncio.sleep(0)
+        return found
 
     async def replace(self, before: Latest | None, after: Latest) -> bool:
         """Keep `after` once that is allowed."""
@@ -155,3 +165,34 @@ async def test_another_process_that_always_wins_ends_in_bounded_tries(scene: Sce
         await scene.submit(0, 5)
 
     assert ("witness-busy", 5) == (busy.value.code, scene.book.writes)
+
+
+async def test_who_asks_at_the_same_moment_shares_a_reading(scene: Scene) -> None:
+    """A thousand replays at once are one look into the memory."""
+    lines = await scene.submit(0, 5)
+    before = scene.book.reads
+    answers = await asyncio.gather(*(scene.submit(5, 5) for _ in range(1_000)))
+
+    assert {lines} == set(answers)
+    assert 1 == scene.book.reads - before
+
+
+async def test_a_reading_from_before_a_growth_is_not_shared_after_it(scene: Scene) -> None:
+    """Who was told of a growth is never judged by what was there before it."""
+    await scene.submit(0, 5)
+    replays = asyncio.gather(*(scene.submit(5, 5) for _ in range(10)))
+    assert isinstance(await scene.submit(5, 9), str)
+
+    assert Stale(9) == await scene.submit(5, 9)
+    assert 10 == len(await replays)
+
+
+async def test_a_reading_that_fails_fails_for_all_who_share_it(scene: Scene) -> None:
+    """Everybody is told, and the next one reads anew."""
+    await scene.submit(0, 5)
+    fault = scene.book.fault = Unavailable("witness-store-unavailable", "x", "y")
+    answers = await asyncio.gather(*(scene.submit(5, 5) for _ in range(3)), return_exceptions=True)
+    scene.book.fault = None
+
+    assert [fault] * 3 == answers
+    assert isinstance(await scene.submit(5, 5), str)

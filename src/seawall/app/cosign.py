@@ -52,8 +52,8 @@ class _Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A submission that may be cosigned, by what was trusted and remembered at that moment."""
+class _Remembered:
+    """What the book said of a log at a moment: the keys that are trusted, the latest cosigned."""
 
     trusted: Sequence[VerifierKey]
     before: Latest | None
@@ -68,6 +68,8 @@ class Cosign:
         self._clock = clock
         self._turns: dict[str, _Turn] = {}
         """By origin; only of those that are trusted, and only while somebody waits."""
+        self._readings: dict[str, asyncio.Task[_Remembered]] = {}
+        """By origin; only while the book is read."""
 
     async def add_checkpoint(self, body: bytes) -> str | Stale:
         """Return this witness's cosignature lines for a submitted checkpoint.
@@ -77,41 +79,55 @@ class Cosign:
         once. The checkpoint is durable before anyone sees a line.
         """
         submission = read_submission(body)
-        judged = await self._judged(submission)
+        origin = submission.checkpoint.origin
         # Before the queue: who submits again what was cosigned must not hold up who grows.
-        if isinstance(judged, Stale):
-            return judged
-        lines = self._kept_lines(submission, judged)
-        if lines:
-            return lines
-        before = judged.before
+        known = await self._shared(origin)
+        said = self._said(submission, known)
+        if said:
+            return said
         # Who asks for new lines of what was cosigned leaves room for who brings more.
-        is_again = before is not None and before.size == submission.checkpoint.size
-        most = _WAITING_AGAIN if is_again else _WAITING
-        async with self._turn(submission.checkpoint.origin, most):
+        is_again = known.before is not None and known.before.size == submission.checkpoint.size
+        async with self._turn(origin, _WAITING_AGAIN if is_again else _WAITING):
             for _ in range(_TRIES):
-                judged = await self._judged(submission)
-                if isinstance(judged, Stale):
-                    return judged
-                lines = self._kept_lines(submission, judged) or await self._cosigned(
-                    submission, judged
-                )
-                if lines:
-                    return lines
+                known = await self._read(origin)
+                said = self._said(submission, known) or await self._cosigned(submission, known)
+                if said:
+                    return said
         raise _busy()
 
-    async def _judged(self, submission: Submission) -> Stale | _Judged:
-        origin = submission.checkpoint.origin
+    async def _read(self, origin: str) -> _Remembered:
         trusted = [parse_vkey(vkey) for vkey in await self._book.trusted(origin)]
-        before = await self._book.latest(origin)
-        return judge(submission, trusted, before) or _Judged(trusted, before)
+        return _Remembered(trusted, await self._book.latest(origin))
 
-    def _kept_lines(self, submission: Submission, judged: _Judged) -> str:
+    async def _shared(self, origin: str) -> _Remembered:
+        """Read the book, together with all who ask for the same log at this moment.
+
+        What this process kept meanwhile is never missed: `_cosigned` ends the sharing.
+        """
+        reading = self._readings.get(origin)
+        if reading is None:
+            reading = asyncio.create_task(self._read(origin))
+            self._readings[origin] = reading
+            reading.add_done_callback(lambda done: self._shared_no_more(origin, done))
+        return await asyncio.shield(reading)
+
+    def _shared_no_more(self, origin: str, reading: asyncio.Task[_Remembered]) -> None:
+        if self._readings.get(origin) is reading:
+            del self._readings[origin]
+        if not reading.cancelled():
+            reading.exception()  # whoever waited was told; nobody may be left
+
+    def _said(self, submission: Submission, known: _Remembered) -> Stale | str:
+        """Return what can be said without a signature; empty if it is to be cosigned."""
+        stale = judge(submission, known.trusted, known.before)
+        return stale or self._kept_lines(submission, known)
+
+    def _kept_lines(self, submission: Submission, known: _Remembered) -> str:
         """Return the lines that were made for this checkpoint a moment ago; empty if none were.
 
-        That size and root are the same, the caller has judged by.
+        That root and proof are right where the size is, the caller has judged.
         """
-        before, note = judged.before, submission.note
+        before, note = known.before, submission.note
         if before is None or before.size != submission.checkpoint.size:
             return ""
         kept = read_note(before.note)
@@ -127,18 +143,19 @@ class Cosign:
             return ""
         return "".join(str(each.line) for each in fresh)
 
-    async def _cosigned(self, submission: Submission, judged: _Judged) -> str:
+    async def _cosigned(self, submission: Submission, known: _Remembered) -> str:
         """Cosign and keep; empty if another process changed the latest one meanwhile."""
         checkpoint, note = submission.checkpoint, submission.note
         at = self._clock.now_ms() // 1000
         lines = [cosign(note, each.key, each.sign, at) for each in self._keys]
         # What is handed to monitors holds the log's trusted signatures and ours, no others.
-        own = tuple(line for line in note.lines if any(line.is_of(key) for key in judged.trusted))
+        own = tuple(line for line in note.lines if any(line.is_of(key) for key in known.trusted))
         kept = merge(Note(note.text, own), lines)
         after = Latest(checkpoint.origin, checkpoint.size, checkpoint.root, str(kept))
         # A request that came between has changed the latest: judged anew, this one is stale.
         # The lines that were made for it are dropped, and nobody has seen them.
-        is_kept = await self._book.replace(judged.before, after)
+        is_kept = await self._book.replace(known.before, after)
+        self._readings.pop(checkpoint.origin, None)
         return "".join(map(str, lines)) if is_kept else ""
 
     @asynccontextmanager
