@@ -367,6 +367,16 @@ async def test_a_hold_that_is_placed_meanwhile_ends_it() -> None:
     assert expected == (caught.value.code, outcome["outcome"], outcome["minimum"])
 
 
+async def test_a_hold_that_is_placed_during_the_last_step_is_told() -> None:
+    """What went is gone here, and the outcome does not say that nothing asked for it."""
+    scene = await aged()
+    with pytest.raises(Refused) as caught:
+        await scene.pruned_by(Overtaken(scene)).prune(OPERATOR, LOG)
+    (outcome,) = scene.system("ledger.pruned")
+    expected = ("prune-overtaken", "prune-overtaken", 512)
+    assert expected == (caught.value.code, outcome["code"], outcome["minimum"])
+
+
 async def test_progress_is_told() -> None:
     """What is being done, and up to which entry of how many."""
     scene = await aged()

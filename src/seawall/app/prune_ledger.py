@@ -262,11 +262,12 @@ class PruneLedger:
     async def _go(self, plan: Plan, progress: Progress | None) -> None:
         """Move the minimum step by step, as long as the documents stay as they were.
 
-        They are read right before each step. A hold that becomes durable between that and
-        the step's own transaction misses that step's entries here; archives have them.
+        They are read right before each step, and once more after the last. A hold that
+        becomes durable between that and the step's own transaction misses that step's
+        entries here, which archives have; the outcome says that it was so.
         """
         at, log = plan.head.minimum, plan.head.log
-        while at < plan.upto:
+        while True:
             keeping = await keeping_of(self._store, log, plan.now.date())
             if keeping != plan.keeping:
                 raise Refused(
@@ -274,6 +275,8 @@ class PruneLedger:
                     "retention or a legal hold changed while the log was pruned",
                     "prune again: what may go is found anew",
                 )
+            if at == plan.upto:
+                return
             at = min(at + _STEP, plan.upto)
             await self._pruner.prune(log, at)
             _tell(progress, "prune", at, plan.upto)
