@@ -137,6 +137,10 @@ def command_line() -> str:
                 ("`--also`", "A folder with tiles and bundles that `DIR` lacks; repeatable."),
                 ("`--archive`", "`DIR` is an archive: take its newest checkpoint."),
                 ("`--allow-pruned`", "Verify a copy without its first entries from its first on."),
+                (
+                    "`--allow-older`",
+                    "Verify a copy though checkpoints in it sign more entries than it holds.",
+                ),
                 ("`--origin`", "The log's origin, where that is not the name of its key."),
                 ("`--entries`", "In step 8 read every entry of a long log too."),
                 ("`--json`", "Print the steps as JSON."),

@@ -23,7 +23,7 @@ TESSERA = VECTORS / "tessera-log"
 VKEY = str(TESSERA / "vkey.txt")
 CASES = VECTORS / "checkpoints"
 PROGRAM = Path(seawall.verifier.__file__).parent
-VERIFIED = "VERIFIED. Every entry is the one that the log's key signed."
+VERIFIED = "VERIFIED. Each of the 15 entries is the one that the log's key signed."
 
 
 @pytest.fixture

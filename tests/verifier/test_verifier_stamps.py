@@ -116,7 +116,7 @@ def test_stamp_of_a_fork_is_refused(middle: Log, tmp_path: Path, run: Run) -> No
     middle.entries = entries
 
     verdict = run(middle, "--timestamp-authority", pem(tmp_path, ROOT))
-    assert (10, "published/600/checkpoint") == verdict.refused
+    assert (6, "published/600/checkpoint") == verdict.refused
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"-----BEGIN CERTIFICATE-----\n"])

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if not __package__:  # run as `python FOLDER`: make the folder a package, under a name of ours
     from importlib.util import module_from_spec, spec_from_file_location
@@ -30,7 +30,7 @@ from .note import NOTE_BYTES, Key, read_key, read_witness_key
 from .refusal import KEY, Refusal, UsageError
 from .report import Report, printable
 from .stamp import Authority, read_authority
-from .steps import Request, verify
+from .steps import Outcome, Request, verify
 from .witnesses import make_policy
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def _verify(arguments: argparse.Namespace, report: Report) -> Refusal | None:
         if not _is_folder(Path(folder)):
             raise UsageError(f"there is no folder {folder}; name the copy of a log")
     given = _given_key(arguments.vkey, "--vkey", read_key) if arguments.vkey is not None else None
-    refusal, verified_from = None, 0
+    refusal, outcome = None, Outcome()
     try:
         request = _request(arguments, given)
-        verified_from = _steps(request, report)
+        outcome = _steps(request, report)
     except Refusal as raised:
         refusal = raised
-    report.finish(refusal, key_is_from_folder=given is None, verified_from=verified_from)
+    report.finish(refusal, outcome, key_is_from_folder=given is None)
     return refusal
 
 
@@ -97,19 +97,20 @@ def _request(arguments: argparse.Namespace, given: Key | None) -> Request:
         also=tuple(map(Path, arguments.also)),
         is_archive=arguments.archive,
         allows_pruned=arguments.allow_pruned,
+        allows_older=arguments.allow_older,
         witnesses=make_policy(keys, arguments.witnesses_required, key, now) if keys else None,
         authority=authority,
     )
 
 
-def _steps(request: Request, report: Report) -> int:
-    """Say each step as it ends; return the first entry that was hashed."""
+def _steps(request: Request, report: Report) -> Outcome:
+    """Say each step as it ends; return what the verdict is about."""
     steps = verify(request)
     while True:
         try:
             report.step(*next(steps))
         except StopIteration as ended:
-            return int(ended.value)
+            return cast("Outcome", ended.value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-pruned",
         action="store_true",
         help="verify a copy without its first entries from its first one on",
+    )
+    add(
+        "--allow-older",
+        action="store_true",
+        help="verify a copy though checkpoints in it sign more entries than it holds",
     )
     add("--origin", help="the log's origin, for logs whose origin is not the name of their key")
     add("--entries", action="store_true", help="in step 8 read every entry of a long log too")

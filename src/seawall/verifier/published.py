@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .folder import WIDTH, Folder, rows_of
-from .note import NOTE_BYTES, Checkpoint, Key, Note, open_checkpoint, read_note
-from .refusal import CHECKPOINT, FETCH_AGAIN, FILES, Refusal
+from .note import NOTE_BYTES, Checkpoint, Key, Note, open_checkpoint, read_checkpoint, read_note
+from .refusal import ALLOW_OLDER, CHECKPOINT, FETCH_AGAIN, FILES, ROOT, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CHECKPOINT_FILE: Final = "checkpoint"
 
@@ -21,6 +21,9 @@ _ARCHIVED: Final = "checkpoints"
 _SIZE: Final = re.compile("0|[1-9][0-9]{0,18}")
 _CONSIDERED: Final = 10_000
 """So many of the newest are looked at; a week of a log that is published each minute."""
+
+_SCANNED_BYTES: Final = 256 * 1_048_576
+"""So much of all the checkpoints in a copy is read: each may be long, and there may be many."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,17 @@ class Signed:
     file: str
     note: Note
     checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The log's own checkpoints that lie beside the present one, and how many were left out."""
+
+    claims: tuple[Claim, ...] = ()
+    ahead: int = 0
+    """So many in the first folder sign more entries than the log has here."""
+    unsigned: int = 0
+    """So many cannot be read, or are not signed by the log's key."""
 
 
 def read_signed(folder: Folder, step: int, file: str, key: Key, origin: str) -> Signed:
@@ -90,6 +104,48 @@ def published(
             problem = f"signs {size:,} entries, and the log has {present.checkpoint.size:,}: "
             raise Refusal(step, signed.file, f"{problem}it was cut back")
         yield signed, name
+
+
+def find_beside(folders: Sequence[Folder], present: Signed, key: Key, minimum: int) -> Beside:
+    """Return what the log's key signed in `published/` and `checkpoints/`, for step 6 to compare.
+
+    Of each place the newest are read. What the key did not sign is no evidence and only
+    counted. A refusal at one that signs more entries than the log has, where that may not be.
+    """
+    claims, ahead, unsigned, left = [], 0, 0, _SCANNED_BYTES
+    for folder in folders:
+        for file in _beside(folder):
+            raw = folder.read(ROOT, file, NOTE_BYTES)
+            left -= len(raw)
+            if left < 0:
+                problem = f"lies among more than {_SCANNED_BYTES:,} bytes of checkpoints"
+                raise Refusal(ROOT, file, problem)
+            try:
+                signed = read_checkpoint(raw, key, present.checkpoint.origin)
+            except ValueError:
+                unsigned += 1
+                continue
+            if signed.size > present.checkpoint.size:
+                ahead += _count_ahead(folder, file, signed.size, present) * (folder is folders[0])
+            elif can_be_recomputed(signed.size, minimum):
+                claims.append(Claim(file, signed.size, signed.root, ""))
+    return Beside(tuple(claims), ahead, unsigned)
+
+
+def _beside(folder: Folder) -> Iterator[str]:
+    for size in _sizes(folder, ROOT, _PUBLISHED):
+        file = f"{_PUBLISHED}/{size}/{CHECKPOINT_FILE}"
+        if folder.is_there(file):
+            yield file
+    for size in _sizes(folder, ROOT, _ARCHIVED):
+        yield f"{_ARCHIVED}/{size}"
+
+
+def _count_ahead(folder: Folder, file: str, size: int, present: Signed) -> int:
+    if not folder.may_be_later:
+        problem = f"signs {size:,} entries, and the log has {present.checkpoint.size:,}: "
+        raise Refusal(ROOT, file, f"{problem}it was cut back", ALLOW_OLDER)
+    return 1
 
 
 def can_be_recomputed(size: int, minimum: int) -> bool:

@@ -26,6 +26,16 @@ FETCH_AGAIN: Final = (
 )
 
 
+SPLIT: Final = (
+    "keep this copy: the key has signed two histories, and both signatures are in it; treat it as "
+    "an incident"
+)
+ALLOW_OLDER: Final = (
+    "get a whole copy, for the log once had more entries than this one has; to verify only what "
+    "is here, use --allow-older"
+)
+
+
 class Refusal(Exception):
     """The log fails a step: a verdict, not a fault of the program."""
 

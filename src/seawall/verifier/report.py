@@ -15,6 +15,7 @@ from .refusal import STEPS
 
 if TYPE_CHECKING:
     from .refusal import Refusal
+    from .steps import Outcome
 
 _INDENT: Final = " " * 34
 _LONGEST: Final = 600
@@ -40,12 +41,9 @@ class Report:
             print(textwrap.fill(line, 96, subsequent_indent=_INDENT), flush=True)
 
     def finish(
-        self, refusal: Refusal | None, *, key_is_from_folder: bool, verified_from: int = 0
+        self, refusal: Refusal | None, outcome: Outcome, *, key_is_from_folder: bool
     ) -> None:
-        """Say the verdict; steps that a refusal kept from ending are named as such.
-
-        `verified_from` is the first entry that was hashed.
-        """
+        """Say the verdict; steps that a refusal kept from ending are named as such."""
         done = {step["step"] for step in self.steps}
         for number in range(1, len(STEPS) + 1):
             if refusal and number == refusal.step:
@@ -53,14 +51,19 @@ class Report:
             elif number not in done:
                 self.step(number, "not ended", "")
         if self.as_json:
-            known = {"key_is_from_folder": key_is_from_folder, "verified_from": verified_from}
+            known = {
+                "key_is_from_folder": key_is_from_folder,
+                "size": None if refusal else outcome.size,
+                "verified_from": outcome.verified_from,
+                "newer_checkpoints_without_tiles": outcome.newer,
+            }
             print(json.dumps(self._json(refusal) | known, indent=2))
         elif refusal:
             print(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
             print(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
         else:
             by_folder = " by the key that lies in the folder" if key_is_from_folder else ""
-            print(f"\n{_verdict(by_folder, verified_from)}")
+            print(f"\n{textwrap.fill(_verdict(by_folder, outcome), 96)}")
 
     def _json(self, refusal: Refusal | None) -> dict[str, object]:
         return {
@@ -77,16 +80,20 @@ class Report:
         }
 
 
-def _verdict(by_folder: str, verified_from: int) -> str:
-    if verified_from:
-        return textwrap.fill(
-            f"VERIFIED{by_folder} FROM ENTRY {verified_from:,} ON. The entries before it were not "
-            "in this copy: nothing was found out about them, but that the tree is the signed one.",
-            96,
+def _verdict(by_folder: str, outcome: Outcome) -> str:
+    size, first = outcome.size, outcome.verified_from
+    older = " AN OLDER STATE" if outcome.newer else ""
+    later = f" {outcome.newer:,} checkpoints of more entries lie there: get a whole copy."
+    if first:
+        found = (
+            f" FROM ENTRY {first:,} ON, of {size:,}. The entries before it were not in this copy: "
+            "nothing was found out about them, but that the tree is the signed one."
         )
-    if by_folder:
-        return f"VERIFIED{by_folder}. Step 1 says what that cannot show."
-    return "VERIFIED. Every entry is the one that the log's key signed."
+    elif by_folder:
+        found = f". Of its {size:,} entries step 1 says what that cannot show."
+    else:
+        found = f". Each of the {size:,} entries is the one that the log's key signed."
+    return f"VERIFIED{older}{by_folder}{found}{later if older else ''}"
 
 
 def printable(text: str) -> str:

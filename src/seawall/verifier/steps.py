@@ -5,7 +5,8 @@
    copy is whole, and not whose it is.
 2. Checkpoint: a signed note of exactly the form of C2SP signed-note and
    tlog-checkpoint, signed by that key, for the origin of the key's name. Of an
-   archive it is the newest one whose last tiles are there.
+   archive it is the newest one whose last tiles are there, and unless the auditor
+   accepts an older state (`--allow-older`) the newest of all.
 3. Files: `tile/` holds each file that a log of the checkpoint's size has, of a
    possible length, and nothing else. Partial tiles and bundles of earlier
    sizes may be there. A copy that says to begin at a later entry (`minimum`)
@@ -16,7 +17,11 @@
    of the present ones. Of entries before the minimum nothing is hashed: the
    tiles of level 1 stand for them.
 5. Tiles: each tile above is recomputed from the level below it.
-6. Root: the recomputed root is the one that was signed.
+6. Root: the recomputed root is the one that was signed, and so is that of each
+   checkpoint in `published/` and `checkpoints/` that the log's key signed: two
+   roots of one size are two histories. One of more entries than the log has
+   shows that it was cut back, and is refused unless the auditor accepts that
+   (`--allow-older`) or the copy is an archive.
 7. Older checkpoint, if given: signed by the same key for the same origin, not
    larger than the present one, and its root is what the log's first entries
    make, so that nothing was rewritten since.
@@ -45,14 +50,17 @@ from .folder import WIDTH, Copy, Folder, rows_of
 from .note import Key, read_checkpoint, text_of
 from .published import (
     CHECKPOINT_FILE,
+    Beside,
     Claim,
     Signed,
     can_be_recomputed,
+    find_beside,
     newest_archived,
     read_minimum,
     read_signed,
 )
 from .refusal import (
+    ALLOW_OLDER,
     BUNDLES,
     CHECKPOINT,
     CONTENT,
@@ -61,6 +69,7 @@ from .refusal import (
     KEY,
     OLDER,
     ROOT,
+    SPLIT,
     STAMPS,
     TILES,
     Refusal,
@@ -107,6 +116,7 @@ class Request:
     """Folders that hold what the first one lacks."""
     is_archive: bool = False
     allows_pruned: bool = False
+    allows_older: bool = False
     witnesses: Policy | None = None
     authority: Authority | None = None
 
@@ -115,32 +125,44 @@ Step = tuple[int, str, str]
 """Number, result, and what was found."""
 
 
-def verify(request: Request) -> Generator[Step, None, int]:
-    """Yield each step as it ends; `Refusal` where the log fails.
+@dataclass(frozen=True)
+class Outcome:
+    """What the verdict is about."""
 
-    Returns the first entry that was hashed: zero, unless a pruned copy was allowed.
-    """
+    size: int = 0
+    verified_from: int = 0
+    """The first entry that was hashed: zero, unless a pruned copy was allowed."""
+    newer: int = 0
+    """So many checkpoints lie there that sign more entries than were verified."""
+
+
+def verify(request: Request) -> Generator[Step, None, Outcome]:
+    """Yield each step as it ends; `Refusal` where the log fails."""
     yield KEY, "ok", _whose_key(request)  # 1
-    folder = Folder(request.folder, may_be_later=request.is_archive)
+    may_be_later = request.is_archive or request.allows_older
+    folder = Folder(request.folder, may_be_later=may_be_later)
     present, newer = _present(folder, request)  # 2
     size, root = present.checkpoint.size, present.checkpoint.root
     found = f"{present.checkpoint.origin}, {size:,} entries, root {text_of(root)}"
-    yield CHECKPOINT, "ok", f"{found}{_newer(newer)}"
+    yield CHECKPOINT, "ok", f"{found}{_newer(newer, request)}"
     copy = _open_copy(folder, request, size)  # 3
     yield FILES, "ok", _files(copy, copy.check_files(FILES, size))
     claims = _claims(request, copy, present)
-    run = _Pass(copy, size, {size} | _sizes(claims.values()), request)
+    beside = _find_beside(request, copy, present)
+    own = beside.claims if isinstance(beside, Beside) else ()
+    run = _Pass(copy, size, {size} | _sizes([*claims.values(), *own]), request)
     run.through()  # 4, 5
     yield BUNDLES, "ok", _hashed(copy, size)
     yield TILES, "ok", f"{run.tiles:,} higher tiles recomputed"
     if run.roots[size] != root:  # 6
         raise Refusal(ROOT, present.file, "signs another root than the entries and tiles make")
-    yield ROOT, "ok", "the recomputed root is the signed one"
+    yield ROOT, "ok", _compared(beside, run.roots)
     yield OLDER, *_judge(OLDER, claims, run.roots)  # 7
     yield CONTENT, "ok", run.contents.sentence(size)  # 8
     yield COSIGNATURES, *_judge(COSIGNATURES, claims, run.roots)  # 9
     yield STAMPS, *_judge(STAMPS, claims, run.roots)  # 10
-    return copy.minimum
+    ahead = beside.ahead if isinstance(beside, Beside) and not request.is_archive else 0
+    return Outcome(size, copy.minimum, newer + ahead)
 
 
 class _Pass:
@@ -206,10 +228,14 @@ def _present(folder: Folder, request: Request) -> tuple[Signed, int]:
     return read_signed(folder, CHECKPOINT, CHECKPOINT_FILE, request.key, request.origin), 0
 
 
-def _newer(count: int) -> str:
+def _newer(count: int, request: Request) -> str:
+    """Say how many checkpoints could not be taken; a refusal without the auditor's consent."""
     if not count:
         return ""
-    return f"; {count:,} newer checkpoints lie there WITHOUT the tiles of their last entries"
+    found = f"{count:,} newer checkpoints lie there WITHOUT the tiles of their last entries"
+    if not request.allows_older:
+        raise Refusal(CHECKPOINT, "checkpoints", f"is ahead of the tiles: {found}", ALLOW_OLDER)
+    return f"; {found}"
 
 
 def _open_copy(folder: Folder, request: Request, size: int) -> Copy:
@@ -260,6 +286,34 @@ def _claims(request: Request, copy: Copy, present: Signed) -> dict[int, Claim | 
         except Refusal as refusal:
             claims[step] = refusal
     return claims
+
+
+def _find_beside(request: Request, copy: Copy, present: Signed) -> Beside | Refusal:
+    """Return what step 6 will compare, or the refusal that it raises in its turn."""
+    try:
+        return find_beside(copy.folders, present, request.key, copy.minimum)
+    except Refusal as refusal:
+        return refusal
+
+
+def _compared(beside: Beside | Refusal, roots: dict[int, bytes]) -> str:
+    """Compare each signed checkpoint of the copy with the root of its size, and say so."""
+    if isinstance(beside, Refusal):
+        raise beside
+    for claim in beside.claims:
+        if claim.root != roots[claim.size]:
+            problem = (
+                f"signs another history of the first {claim.size:,} entries: the log was forked"
+            )
+            raise Refusal(ROOT, claim.file, problem, SPLIT)
+    found = "the recomputed root is the signed one"
+    if beside.claims:
+        found += f", and so are those of {len(beside.claims):,} other checkpoints in this copy"
+    if beside.ahead:
+        found += f"; {beside.ahead:,} of a larger log were NOT compared"
+    if beside.unsigned:
+        found += f"; {beside.unsigned:,} that the key did not sign were NOT compared"
+    return found
 
 
 def _sizes(claims: Iterable[Claim | Refusal]) -> set[int]:
