@@ -67,6 +67,26 @@ async def test_a_file_without_its_retention_gets_it_when_it_is_put_again(tmp_pat
     await archive.extend(PATH, version, LATER + timedelta(days=1))
 
 
+async def test_a_file_without_its_retention_is_listed_by_its_digest(tmp_path: Path) -> None:
+    """Ended between the two, the file is listed as what it is."""
+    archive = folder_archive(tmp_path)
+    version = await archive.put(PATH, b"entries", LATER)
+    (tmp_path / ".retention" / PATH).unlink()
+    assert [(PATH, version)] == [
+        (one.path, one.version) async for one in archive.lying("localhost")
+    ]
+
+
+async def test_a_folder_that_went_away_is_no_empty_listing(tmp_path: Path) -> None:
+    """An unmounted folder, and one that cannot be read, are errors: nothing would be held."""
+    with pytest.raises(Unavailable):
+        [one async for one in folder_archive(tmp_path / "mount").lying("localhost")]
+    archive = folder_archive(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Unavailable):
+        [one async for one in archive.lying("file")]
+
+
 async def test_changed_bytes_are_not_what_was_put(tmp_path: Path) -> None:
     """A file that its owner changed is told as altered, whoever asks by its version."""
     archive = folder_archive(tmp_path)

@@ -129,6 +129,7 @@ async def caught(made: S3Archive, work: Callable[[S3Archive], Any]) -> Error:
         ("get_bucket_versioning", suspended),
         ("get_object_lock_configuration", says_yes),
         ("head_bucket", timeless),
+        ("list_object_versions", says_yes),
         ("get_object", another_version),
     ],
 )

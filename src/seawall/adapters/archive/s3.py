@@ -256,12 +256,15 @@ class S3Archive:
             raise self._untrusted("keeps no versions")
         if lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             raise self._untrusted("has no Object Lock")
-        path = f"self-test/{self._random.bytes(16).hex()}"
+        folder = f"self-test/{self._random.bytes(16).hex()}"
+        path = f"{folder}/canary"
         now = self._now()
         until = now + _CANARY_KEPT
         version = self._put(path, b"canary", until)
         if self._kept(self._call("head_object", path, VersionId=version)) < _seconds(until):
             raise self._untrusted("keeps an object for less long than it was told")
+        if [lying.version for lying in self._listed(folder, {})[0]] != [version]:
+            raise self._untrusted("does not list what it took")
         sooner = now + _CANARY_KEPT / 2
         attempts: dict[str, Callable[[], Any]] = {
             "lets a locked object be deleted": lambda: self._call(
