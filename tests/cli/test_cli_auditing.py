@@ -132,7 +132,7 @@ def test_a_package_is_verified_by_what_is_in_it(terminal: Terminal, tmp_path: Pa
         opened.extractall(tmp_path / "package")
     runs = [
         subprocess.run(  # noqa: S603  the interpreter that runs the tests
-            [sys.executable, "-I", *command], cwd=tmp_path / "package", env={}, check=False
+            [sys.executable, "-I", "-B", *command], cwd=tmp_path / "package", env={}, check=False
         ).returncode
         for command in (("verifier/package.py", "."), ("verifier", "log"))
     ]

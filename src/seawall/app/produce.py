@@ -200,10 +200,10 @@ def _readme(plan: _Plan) -> str:
     about = (
         "all patients" if order.patient is None else f"the patient with ledger id {order.patient}"
     )
-    commands = ["python verifier/package.py ."]
+    commands = ["python -B verifier/package.py ."]
     if plan.has_log:
-        commands.append("python verifier log")
-    commands.append(f"python verifier/package.py . --vkey '{plan.head.vkey}'")
+        commands.append("python -B verifier log")
+    commands.append(f"python -B verifier/package.py . --vkey '{plan.head.vkey}'")
     lines = [f"  {number}. {command}" for number, command in enumerate(commands, 1)]
     log = (
         "  log/                      a copy of the whole log (C2SP tlog-tiles)\n"
@@ -228,10 +228,14 @@ def _readme(plan: _Plan) -> str:
         f"about {about}.\n\n{pruned}"
         "To verify it you need Python 3.11 or later and its package `cryptography`, and neither\n"
         "the server nor its keys. In this folder:\n\n" + "\n".join(lines) + "\n\n"
-        "The first checks every file against manifest.json, every entry against its proof, and\n"
-        "every audit event against its entry. The last does so with the log's key that you got\n"
-        "from the operator by another way than this package: put it in place of the key above.\n"
-        "Only then you know whose log it is. Exit status 0 means verified.\n\n"
+        "The first checks every file against manifest.json, every entry against its proof or the\n"
+        "copy of the log, and place, time, action and patient of every audit event against its\n"
+        "entry. The last does so with the log's key that you got from the operator by another way\n"
+        "than this package: put it in place of the key above. Only then you know whose log it is.\n"
+        "Exit status 0 means verified.\n\n"
+        "A program that lies in the package is the word of whoever made the package. Where you do\n"
+        "not trust them, take the folder src/seawall/verifier of a release of Seawall, and run\n"
+        "that in place of verifier/ here. -B keeps Python from writing compiled code into it.\n\n"
         "  manifest.json             every file with its SHA-256, counts, period, who, when\n"
         "  entries.jsonl             the entries, a line each, as they were recorded\n"
         "  fhir/audit-events.ndjson  the same as FHIR R4 AuditEvents (IHE BALP)\n"
