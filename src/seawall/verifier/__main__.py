@@ -148,6 +148,16 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a folder with tiles and bundles that DIR lacks, such as the log's archive",
     )
+    _add_consents(parser)
+    add("--origin", help="the log's origin, for logs whose origin is not the name of their key")
+    add("--entries", action="store_true", help="in step 8 read every entry of a long log too")
+    add("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_consents(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which an auditor accepts less than a whole log."""
+    add = parser.add_argument
     add("--archive", action="store_true", help="DIR is an archive: take its newest checkpoint")
     add(
         "--allow-pruned",
@@ -159,10 +169,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="verify a copy though checkpoints in it sign more entries than it holds",
     )
-    add("--origin", help="the log's origin, for logs whose origin is not the name of their key")
-    add("--entries", action="store_true", help="in step 8 read every entry of a long log too")
-    add("--json", action="store_true", help="print one JSON object")
-    return parser
 
 
 def _given_key(text: str, argument: str, read: Callable[[str], Key]) -> Key:

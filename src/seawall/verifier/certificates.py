@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from .refusal import FormError
@@ -22,6 +24,13 @@ _DEPTH: Final = 4
 """So many certificates may stand between the stamp and a trusted one."""
 
 _HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+_SHA256: Final = hashes.SHA256()
+_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+_RSA_BITS: Final = range(2_048, 8_193)
+_RSA_EXPONENTS: Final = 2**33
+_PURPOSES: Final = frozenset(
+    {ExtendedKeyUsageOID.TIME_STAMPING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+)
 _UNDERSTOOD: Final = frozenset(
     {
         ExtensionOID.BASIC_CONSTRAINTS,
@@ -40,6 +49,7 @@ def require_time_stamping(certificate: x509.Certificate) -> None:
         raise FormError("its certificate is not one for time stamping") from None
     if not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         raise FormError("its certificate is not one for time stamping alone")
+    require_strong_key(certificate)
     signs = _key_usage(certificate)
     if signs and not (signs.digital_signature or signs.content_commitment):
         raise FormError("its certificate's key may not sign")
@@ -53,52 +63,101 @@ def require_trusted(
 ) -> None:
     """Check that certificates lead from this one to a trusted one, all valid at a moment."""
     _require_sound(certificate, at)
-    if certificate not in trusted and not _leads(certificate, others, trusted, at, 0):
+    if certificate not in trusted and not _is_led_to(certificate, others, trusted, at):
         raise FormError("its certificate was not issued under a given one, or not valid then")
 
 
-def _leads(
+def _is_led_to(
     certificate: x509.Certificate,
     others: Sequence[x509.Certificate],
     trusted: Sequence[x509.Certificate],
     at: datetime,
-    below: int,
 ) -> bool:
-    """Whether a trusted certificate issued this one, or another did for which that is true."""
-    if any(_issued(issuer, certificate, at, below) for issuer in trusted):
-        return True
-    if below == _DEPTH:
-        return False
-    for issuer in others:
-        if _issued(issuer, certificate, at, below):
-            rest = [other for other in others if other != issuer]
-            if _leads(issuer, rest, trusted, at, below + 1):
-                return True
+    """Whether a trusted certificate issued this one, or another did for which that is true.
+
+    It goes up one step at a time, from all that were reached at once, and verifies no
+    signature twice: certificates that issued each other make no search that does not end.
+    """
+    verified: dict[tuple[bytes, bytes], bool] = {}
+    reached = [certificate]
+    for below in range(_DEPTH + 1):
+        if _issuers_of(reached, trusted, at, below, verified):
+            return True
+        reached = _issuers_of(reached, others, at, below, verified)
     return False
 
 
-def _issued(
-    issuer: x509.Certificate, certificate: x509.Certificate, at: datetime, below: int
-) -> bool:
-    """Whether an authority that was valid then issued a certificate."""
-    if issuer.subject != certificate.issuer:
-        return False
-    digest = certificate.signature_hash_algorithm
-    if digest is not None and digest.name not in _HASHES:
-        return False
+def _issuers_of(
+    reached: Sequence[x509.Certificate],
+    candidates: Sequence[x509.Certificate],
+    at: datetime,
+    below: int,
+    verified: dict[tuple[bytes, bytes], bool],
+) -> list[x509.Certificate]:
+    """Return the candidates that issued one of the certificates, as authorities valid then."""
+    found = []
+    for issuer in candidates:
+        named = [each for each in reached if each.issuer == issuer.subject]
+        if named and _may_issue(issuer, at, below):
+            found += [issuer] * any(_has_signed(issuer, each, verified) for each in named)
+    return found
+
+
+def _may_issue(issuer: x509.Certificate, at: datetime, below: int) -> bool:
     try:
         _require_sound(issuer, at)
         _require_authority(issuer, below)
+        require_strong_key(issuer)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _has_signed(
+    issuer: x509.Certificate,
+    certificate: x509.Certificate,
+    verified: dict[tuple[bytes, bytes], bool],
+) -> bool:
+    """Whether the issuer's key signed a certificate, with a hash that is not weak."""
+    pair = issuer.fingerprint(_SHA256), certificate.fingerprint(_SHA256)
+    if pair not in verified:
+        digest = certificate.signature_hash_algorithm
+        is_weak = digest is None or digest.name not in _HASHES
+        verified[pair] = not is_weak and _verifies(issuer, certificate)
+    return verified[pair]
+
+
+def _verifies(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 
 
+def require_strong_key(certificate: x509.Certificate) -> None:
+    """Check that a certificate's key is RSA of 2,048 to 8,192 bits, or on P-256, P-384 or P-521.
+
+    A larger RSA key, or a larger exponent, would only make verifying slow.
+    """
+    key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        is_strong = key.curve.name in _CURVES
+    elif isinstance(key, rsa.RSAPublicKey):
+        exponent = key.public_numbers().e
+        is_strong = key.key_size in _RSA_BITS and exponent < _RSA_EXPONENTS
+    else:
+        is_strong = False
+    if not is_strong:
+        raise FormError("its certificate's key is of an unknown or weak kind")
+
+
 def _require_sound(certificate: x509.Certificate, at: datetime) -> None:
     if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         raise FormError("its certificate was not valid at its time")
     for extension in certificate.extensions:
+        if extension.oid == ExtensionOID.NAME_CONSTRAINTS:
+            raise FormError("its certificate has name constraints, which are not understood")
         if extension.critical and extension.oid not in _UNDERSTOOD:
             raise FormError("its certificate has a critical extension that is not understood")
 
@@ -113,6 +172,12 @@ def _require_authority(issuer: x509.Certificate, below: int) -> None:
     signs = usage is None or usage.key_cert_sign
     if not basic.ca or not signs or (basic.path_length is not None and basic.path_length < below):
         raise FormError("an issuer is no authority, or not over so many")
+    try:
+        purposes = issuer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return  # for every purpose
+    if not _PURPOSES & set(purposes):
+        raise FormError("an issuer is no authority for time stamping")
 
 
 def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:

@@ -163,14 +163,17 @@ def _identity(certificate: bytes) -> tuple[bytes, bytes]:
 
 
 def verify_signature(signer: Signer, certificate: x509.Certificate) -> None:
-    """Check the signature over the attributes, which are signed as the SET that they are."""
+    """Check the signature over the attributes, which are signed as the SET that they are.
+
+    Whether the key is strong, `require_time_stamping` says.
+    """
     message = bytes([der.SET]) + signer.attributes.raw[1:]
     parts = signer.algorithm.parts()
     oid, key = parts.take().oid(), certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey) and oid in _ECDSA_WITH:
         key.verify(signer.signature, message, ec.ECDSA(_ECDSA_WITH[oid]))
         return
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 2_048:  # noqa: PLR2004  bits
+    if not isinstance(key, rsa.RSAPublicKey):
         raise FormError("its signature is of an unknown or weak kind")
     if oid == _RSA_PSS:
         digest = hash_of(
