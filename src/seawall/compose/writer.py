@@ -98,13 +98,7 @@ class Writer:
             notifier=self.notifier,
         )
         self.archives = archives_of(installation.settings)
-        self.archiving = ArchiveLedger(
-            store=store,
-            ledger=sequencer,
-            archives=self.archives,
-            clock=clock,
-            indexing=self.indexing,
-        )
+        self.archiving = self._archiving()
         self.rounds = self._rounds()
         """What is done again and again while the server serves."""
         self.documents = Documents(
@@ -123,6 +117,15 @@ class Writer:
             clock=clock,
             random=random,
             token_url=installation.settings.token_url,
+        )
+
+    def _archiving(self) -> ArchiveLedger:
+        return ArchiveLedger(
+            store=self._installation.store,
+            ledger=self.ledger,
+            archives=self.archives,
+            clock=self._installation.clock,
+            indexing=self.indexing,
         )
 
     @cached_property
