@@ -68,7 +68,7 @@ def test_weak_keys_vouch_for_nothing(make: Callable[[], PrivateKey]) -> None:
 @pytest.mark.parametrize(("bits", "exponent"), [(8_200, 65_537), (2_048, 2**33 + 1)])
 def test_rsa_keys_that_are_slow_to_use_are_refused(bits: int, exponent: int) -> None:
     """The size of a number and of its exponent are limited: a stamp must not keep us busy."""
-    assert require_strong_key(rsa_of(8_192, 2**33 - 1)) is None
+    require_strong_key(rsa_of(8_192, 2**33 - 1))
     with pytest.raises(FormError, match="unknown or weak kind"):
         require_strong_key(rsa_of(bits, exponent))
 
@@ -110,7 +110,7 @@ def test_authority_for_time_stamping_is_one(purpose: x509.ObjectIdentifier) -> N
     allowed = purposes(ExtendedKeyUsageOID.SERVER_AUTH, purpose)
     between = Authority("between", issuer=ROOT, extensions=allowed)
 
-    assert judge(stamper(between), between) is None
+    judge(stamper(between), between)
 
 
 @pytest.mark.parametrize("is_critical", [True, False])

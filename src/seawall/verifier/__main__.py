@@ -1,17 +1,23 @@
 """`seawall-verify DIR`: verify a copy of a log. The steps are listed in `steps.py`.
 
 Exit status 0: the log is verified. 1: a step refused it. 2: the program was
-called in a way that leaves nothing to verify.
+called in a way that leaves nothing to verify, or its output could not be
+written. 3: a mistake of the program, which says nothing about the log. 130:
+interrupted. With `--json` one object is printed in each of these cases.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import stat
 import sys
 import time
+import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 if not __package__:  # run as `python FOLDER`: make the folder a package, under a name of ours
     from importlib.util import module_from_spec, spec_from_file_location
@@ -27,8 +33,8 @@ if not __package__:  # run as `python FOLDER`: make the folder a package, under 
 
 from .folder import Folder
 from .note import NOTE_BYTES, Key, read_key, read_witness_key
-from .refusal import KEY, Refusal, UsageError
-from .report import Report, printable
+from .refusal import KEY, OutputError, Refusal, UsageError
+from .report import Report, printable, say
 from .stamp import Authority, read_authority
 from .steps import Outcome, Request, verify
 from .witnesses import make_policy
@@ -38,25 +44,52 @@ if TYPE_CHECKING:
 
 _KEY_BYTES: Final = 4_096
 _PEM_BYTES: Final = 1_000_000
+_OPENED: Final = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 _PROGRESS_SECONDS: Final = 3.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Verify the log that the arguments name, print each step, and return the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: _run(words), as_json="--json" in words)
+
+
+def guarded(work: Callable[[], int], *, as_json: bool) -> int:
+    """Return the exit status of the work; say in one line what else ended it, and its status."""
     try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as ended:  # argparse has said why, on standard error
-        return int(ended.code or 0)
-    report = Report(arguments.folder, as_json=arguments.json)
-    try:
-        refusal = _verify(arguments, report)
+        return work()
     except UsageError as error:
-        print(f"seawall-verify: {printable(str(error))}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output went away, and with it the verdict
+        status, problem = 2, str(error)
+    except OutputError as error:  # nobody can be told the verdict
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
-    return 0 if refusal is None else 1
+        if isinstance(error.__cause__, BrokenPipeError):
+            return 2
+        status, problem = 2, f"the verdict cannot be written ({error.__cause__})"
+    except KeyboardInterrupt:
+        status, problem = 130, "interrupted: there is no verdict"
+    except Exception as error:  # noqa: BLE001  no traceback is a verdict
+        status, problem = 3, f"a mistake of this program, and no verdict: {_place_of(error)}"
+    with suppress(OSError, OutputError):
+        print(f"seawall-verify: {printable(problem)}", file=sys.stderr, flush=True)
+        if as_json:
+            say(json.dumps({"verified": False, "error": problem}, indent=2))
+    return status
+
+
+def _place_of(error: Exception) -> str:
+    """Return an exception's kind, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        arguments = _parser().parse_args(words)
+    except SystemExit:  # --help
+        return 0
+    report = Report(arguments.folder, as_json=arguments.json)
+    return 0 if _verify(arguments, report) is None else 1
 
 
 def _verify(arguments: argparse.Namespace, report: Report) -> Refusal | None:
@@ -113,11 +146,19 @@ def _steps(request: Request, report: Report) -> Outcome:
             return cast("Outcome", ended.value)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours to say."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
+        allow_abbrev=False,
         prog="seawall-verify",
         description="Verify a copy of a transparency log (a C2SP tlog-tiles folder).",
-        epilog="Exit status: 0 verified, 1 refused, 2 called wrongly.",
+        epilog="Exit status: 0 verified, 1 refused, 2 called wrongly, 3 a mistake of the program.",
     )
     add = parser.add_argument
     add("folder", metavar="DIR", help="the copy: checkpoint, tile/, maybe vkey and published/")
@@ -213,8 +254,13 @@ def _line(raw: bytes) -> str:
 
 
 def _read(file: str, limit: int, argument: str) -> bytes:
-    """Return at most one byte more than `limit` of a file that the caller named."""
+    """Return at most one byte more than `limit` of a file that the caller named.
+
+    A pipe with a name would keep us waiting; one that a shell opened for us has a writer.
+    """
     try:
+        if not file.startswith(_OPENED) and not stat.S_ISREG(Path(file).stat().st_mode):
+            raise UsageError(f"{argument}: {file} is not a regular file")
         with Path(file).open("rb") as opened:
             return opened.read(limit + 1)
     except (OSError, ValueError) as error:
@@ -244,7 +290,8 @@ def _progress(clock: Callable[[], float]) -> Callable[[int, int], None]:
         nonlocal said_at
         if clock() - said_at >= _PROGRESS_SECONDS:
             said_at = clock()
-            print(f"     {done:,} of {size:,} entries", file=sys.stderr, flush=True)
+            with suppress(OSError):  # nobody listens, and the verdict is what counts
+                print(f"     {done:,} of {size:,} entries", file=sys.stderr, flush=True)
 
     return tell
 

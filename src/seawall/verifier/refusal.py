@@ -51,5 +51,9 @@ class UsageError(Exception):
     """The program was called in a way that leaves nothing to verify."""
 
 
+class OutputError(Exception):
+    """What was found cannot be written; raised from the error of the system."""
+
+
 class FormError(ValueError):
     """What was read is not what it should be; says in a sentence why."""

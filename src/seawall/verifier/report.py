@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .refusal import STEPS
+from .refusal import STEPS, OutputError
 
 if TYPE_CHECKING:
     from .refusal import Refusal
@@ -33,12 +33,12 @@ class Report:
     def step(self, number: int, result: str, found: str) -> None:
         """Say how a step ended."""
         if not self.as_json and not self.steps:
-            print(f"verifying {printable(self.folder)}\n")
+            say(f"verifying {printable(self.folder)}\n")
         name = STEPS[number - 1]
         self.steps.append({"step": number, "name": name, "result": result, "found": found})
         if not self.as_json:
             line = f"{number:3}  {name:<17} {result:<10} {printable(found)}"
-            print(textwrap.fill(line, 96, subsequent_indent=_INDENT), flush=True)
+            say(textwrap.fill(line, 96, subsequent_indent=_INDENT))
 
     def finish(
         self, refusal: Refusal | None, outcome: Outcome, *, key_is_from_folder: bool
@@ -57,13 +57,13 @@ class Report:
                 "verified_from": outcome.verified_from,
                 "newer_checkpoints_without_tiles": outcome.newer,
             }
-            print(json.dumps(self._json(refusal) | known, indent=2))
+            say(json.dumps(self._json(refusal) | known, indent=2))
         elif refusal:
-            print(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
-            print(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
+            say(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
+            say(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
         else:
             by_folder = " by the key that lies in the folder" if key_is_from_folder else ""
-            print(f"\n{textwrap.fill(_verdict(by_folder, outcome), 96)}")
+            say(f"\n{textwrap.fill(_verdict(by_folder, outcome), 96)}")
 
     def _json(self, refusal: Refusal | None) -> dict[str, object]:
         return {
@@ -78,6 +78,14 @@ class Report:
                 "advice": refusal.advice,
             },
         }
+
+
+def say(text: str) -> None:
+    """Print at once, so that whoever cannot be told is found out here."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        raise OutputError from error
 
 
 def _verdict(by_folder: str, outcome: Outcome) -> str:

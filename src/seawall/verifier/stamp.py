@@ -54,7 +54,10 @@ class Authority:
 def read_authority(pem: bytes, now: float) -> Authority:
     """Read the certificates of a PEM file; `ValueError` if it holds none."""
     with warnings.catch_warnings(action="ignore"):
-        return Authority(tuple(x509.load_pem_x509_certificates(pem)), now)
+        try:
+            return Authority(tuple(x509.load_pem_x509_certificates(pem)), now)
+        except x509.InvalidVersion:
+            raise FormError("it holds a certificate of an unknown version") from None
 
 
 def find_stamped(
