@@ -19,9 +19,10 @@ from fakes import FakeClock, MemoryLedger, MemoryStore
 from naive_proofs import leads_to
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.ports import Archived, KeepArchived, KeepPublished, Published, Query
-from seawall.app.produce import MOST_PROOFS, Order, ProduceAudit
+from seawall.app.produce import MOST_FILES, MOST_PROOFS, Order, ProduceAudit
 from seawall.app.prove_entries import ProveEntries
 from seawall.core.audit.balp import violations
+from seawall.core.errors import Invalid
 from seawall.core.ledger.facets import moment_text
 
 if TYPE_CHECKING:
@@ -266,6 +267,32 @@ async def test_proofs_need_few_tiles_in_memory() -> None:
 
     for index in (0, 255, 256, 299):
         assert await wide.proof(index) == await narrow.proof(index)
+
+
+@pytest.mark.parametrize(("whole_log", "most"), [(False, 299), (True, 301)])
+async def test_a_package_of_too_many_files_is_refused_at_once(
+    *, whole_log: bool, most: int
+) -> None:
+    """The manifest stays within what the auditor's program reads."""
+    ledger = await filled(300)
+    making = ProduceAudit(
+        store=MemoryStore(ledger), clock=FakeClock(), verifier={}, most_files=most
+    )
+    order = Order(LOG, Query(), 300, "operator/o", 0, whole_log=whole_log)
+
+    with pytest.raises(Invalid, match="package-too-large"):
+        await anext(making.package(order))
+
+
+async def test_a_manifest_of_the_most_files_is_within_the_programs_limit(tmp_path: Path) -> None:
+    """A proof of the longest name takes so many bytes of 64 MiB."""
+    ledger = await filled(300)
+    await produced(ledger, tmp_path)
+    rows = (tmp_path / "manifest.json").read_text("utf-8").split("},")
+    proof = next(row for row in rows if '"proofs/299.tlog-proof"' in row)
+
+    longest = len(f"{proof}}},") + 12  # more digits of its place, and of its length
+    assert longest * MOST_FILES < 64 << 20
 
 
 async def test_what_came_after_the_reading_is_not_in_it() -> None:

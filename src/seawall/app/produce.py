@@ -21,6 +21,7 @@ from seawall.app.prove_entries import ProveEntries
 from seawall.app.published_files import files_of
 from seawall.app.read_ledger import ReadLedger
 from seawall.core.audit.lines import fhir_lines, json_line
+from seawall.core.errors import Invalid
 from seawall.core.ledger.facets import moment_text
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ HOURS: Final = 48
 
 MOST_PROOFS: Final = 10_000
 """Up to so many entries have a proof of their own; more are proved by the whole log."""
+
+MOST_FILES: Final = 400_000
+"""A package has no more files, so that the auditor's program can bound its manifest (64 MiB)."""
 
 FORM: Final = 1
 """The version of the manifest's form."""
@@ -76,6 +80,13 @@ class _Plan:
         wanted = self.order.whole_log or not self.has_proofs
         return wanted and self.order.patient is None
 
+    @property
+    def files(self) -> int:
+        """Return how many files there will be, about: those that grow with the log."""
+        proofs = len(self.indexes) if self.has_proofs else 0
+        # A bundle and a tile for 256 entries, and a tile above for 256 of these.
+        return proofs + (self.head.size // 127 if self.has_log else 0)
+
 
 class ProduceAudit:
     """Makes packages of a store's logs; `verifier` is the source of the auditor's program."""
@@ -87,19 +98,30 @@ class ProduceAudit:
         clock: Clock,
         verifier: Mapping[str, bytes],
         most_proofs: int = MOST_PROOFS,
+        most_files: int = MOST_FILES,
     ) -> None:
         self._store = store
         self._most_proofs = most_proofs
+        self._most_files = most_files
         self._clock = clock
         self._verifier = verifier
         self._export = ExportAudit(store)
 
     async def package(self, order: Order) -> AsyncIterator[tuple[str, bytes]]:
-        """Yield the package: relative path and content, a large file's in pieces in a row."""
+        """Yield the package: relative path and content, a large file's in pieces in a row.
+
+        `Invalid`, before anything, where it would have more files than a manifest may name.
+        """
         begun = self._clock.monotonic()
         head = await self._store.head(order.log)
         found = await self._export.found(order.log, order.query, order.size)
         plan = _Plan(order, head, found, self._most_proofs)
+        if plan.files > self._most_files:
+            raise Invalid(
+                "package-too-large",
+                f"the package would have more than {self._most_files:,} files",
+                "ask for a shorter period, or hand out the whole log: seawall ledger export",
+            )
         files: dict[str, Any] = {}
         events = 0
         async for name, content in self._files(plan):
