@@ -14,7 +14,15 @@ from examples import a_document, an_entry
 from postgres import OWNER, PRUNER, SERVICE, opened
 from seawall.adapters.db.postgres import Address, check_rights, connect
 from seawall.adapters.db.postgres_schema import prepare_database
-from seawall.app.ports import Archived, KeepArchived, KeepDocument, KeepPublished, Published
+from seawall.app.ports import (
+    Archived,
+    KeepArchived,
+    KeepDocument,
+    KeepFacets,
+    KeepPublished,
+    Published,
+    Query,
+)
 from seawall.core.errors import Error, Invalid, Missing, Refused
 from seawall.core.ledger.encoding import encode
 
@@ -352,6 +360,12 @@ async def test_pruning_that_was_interrupted_is_finished(
         held = [Archived("clinic", at, name, "v", "d", 1) for at in (0, 1) for name in "ab"]
         await found.ledger.remember([KeepArchived(copy) for copy in held])
         postgres_server.ask("update heads set minimum = 512 where log = 'clinic'", database, PRUNER)
+        rows = tuple(("actor", "a", 0, at) for at in range(512))
+        await found.ledger.remember([KeepFacets("clinic", 520, rows)])
         assert 520 == len(await found.store.entries("clinic", 0, 999))
+        assert [] == await found.store.find("clinic", Query((("actor", "a"),)))
+        assert not await found.store.has_facet("clinic", "actor", "a")
         await found.ledger.pruner.prune("clinic", 512)
         assert 8 == len(await found.store.entries("clinic", 0, 999))
+    left = "select (select count(*) from facets), (select count(*) from tiles where level = 0)"
+    assert [(0, 0)] == postgres_server.ask(left, database)

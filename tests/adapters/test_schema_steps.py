@@ -23,7 +23,7 @@ from seawall.adapters.db.postgres import Address
 from seawall.adapters.db.postgres_schema import check_prepared, prepare_database
 from seawall.adapters.db.schema import REVISION, metadata
 from seawall.adapters.db.sequencer import Sequencer, Signer
-from seawall.app.ports import Archived, KeepArchived, OpenExchange
+from seawall.app.ports import Archived, KeepArchived, KeepFacets, OpenExchange, Query
 from seawall.core.errors import Conflict, Tampered
 from seawall.core.ledger.encoding import encode
 
@@ -177,6 +177,25 @@ async def test_a_tile_may_grow_and_go_below_the_minimum(tmp_path: Path) -> None:
         found = connection.execute("delete from tiles where level = 0 and position < 1").rowcount
         connection.close()
         assert 1 == found
+
+
+async def test_pruning_again_finishes_what_was_left(tmp_path: Path) -> None:
+    """Below a minimum that was set before nothing is found, and a second pruning deletes it."""
+    async with opened(tmp_path) as database:
+        await database.ledger.open_log("clinic", ORIGIN)
+        await asyncio.gather(*(database.ledger.append("clinic", an_entry()) for _ in range(300)))
+        facts = [KeepArchived(Archived("clinic", 0, name, "v", "d", 1)) for name in "ab"]
+        rows = (("actor", "a", 0, 255), ("actor", "b", 0, 256))
+        await database.ledger.remember([*facts, KeepFacets("clinic", 300, rows)])
+        connection = connect(tmp_path)
+        connection.execute("update heads set minimum = 256")
+        connection.close()
+        found = [len(await database.store.find("clinic", Query((("actor", who),)))) for who in "ab"]
+        assert [0, 1] == found
+        assert 44 == len(await database.store.find("clinic", Query(last=999)))
+        await database.ledger.prune("clinic", 256)
+        assert 44 == len(await database.store.entries("clinic", 0, 999))
+        assert b"" == await database.store.tile("clinic", 0, 0)
 
 
 async def test_a_log_that_was_deleted_outside_is_not_begun_anew(tmp_path: Path) -> None:

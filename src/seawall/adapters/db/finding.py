@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
-from seawall.adapters.db.schema import archived, entries, facets, indexed, published
+from seawall.adapters.db.schema import archived, entries, facets, heads, indexed, published
 from seawall.app.ports import Archived, Published
 from seawall.core.ledger.facets import ANY
 
@@ -49,9 +49,11 @@ ARCHIVED: Final = (
     .where(archived.c.log == bindparam("log"))
     .order_by(archived.c.bundle, archived.c.archive)
 )
+_MINIMUM: Final = select(heads.c.minimum).where(heads.c.log == bindparam("log")).scalar_subquery()
 FACET: Final = (
     select(facets.c.position)
     .where(
+        facets.c.position >= _MINIMUM,
         facets.c.log == bindparam("log"),
         facets.c.facet == bindparam("facet"),
         facets.c.value == bindparam("value"),
@@ -73,9 +75,11 @@ COUNT: Final = select(func.count()).select_from(
 def finding(log: str, query: Query, first: tuple[str, str] | None) -> Select[Any]:
     """Return the statement for a query; `first` is its rarest facet, which leads the search.
 
-    Without conditions the log's end is read as it is, indexed or not.
+    Without conditions the log's end is read as it is, indexed or not. What lies below the
+    minimum is not found, also where a pruning that was interrupted has not yet deleted it.
     """
-    wanted: list[ColumnElement[bool]] = [entries.c.log == log]
+    minimum = select(heads.c.minimum).where(heads.c.log == log).scalar_subquery()
+    wanted: list[ColumnElement[bool]] = [entries.c.log == log, entries.c.position >= minimum]
     if query.before is not None:
         wanted.append(entries.c.position < query.before)
     in_time = (query.since_ms, query.until_ms, query.earlier) != (None, None, None)

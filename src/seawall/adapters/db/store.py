@@ -6,13 +6,15 @@ The statements are the same but for one; what differs is how each library fails.
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import bindparam, exists, func, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from seawall.adapters.db import finding
 from seawall.adapters.db.heads import stored_range
@@ -29,7 +31,7 @@ from seawall.adapters.db.schema import (
 from seawall.adapters.db.sqlcipher import translate
 from seawall.adapters.db.sqlstates import translate_state
 from seawall.app.ports import SYSTEM_LOG, Head, WrappedKey
-from seawall.core.errors import Missing
+from seawall.core.errors import Missing, Unavailable
 from seawall.core.ledger.checkpoint import format_vkey
 from seawall.core.ledger.tree import TILE_WIDTH, leaf_hash, partial_tiles
 from seawall.core.registers.register import KINDS
@@ -37,9 +39,9 @@ from seawall.core.registers.spec import Document, Spec, read_spec
 from seawall.core.seal.envelope import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Engine, Executable, Row
+    from sqlalchemy import Connection, Engine, Executable, Row
 
     from seawall.app.ports import Archived, Published, Query
 
@@ -105,6 +107,13 @@ _KEY: Final = select(data_keys).where(
 )
 
 
+QUERY_SECONDS: Final = 5.0
+"""So long a query of the ledger may take, waiting for others included."""
+_QUERIES_AT_ONCE: Final = 2
+_STEPS: Final = 10_000
+"""After so many of SQLite's instructions it is asked whether a query may go on."""
+
+
 class Keeping(Protocol):
     """What makes a wrapped key durable: the writer of either database."""
 
@@ -116,9 +125,14 @@ class Keeping(Protocol):
 class SqlStore:
     """The Store port over either database's pool of reading connections."""
 
-    def __init__(self, engine: Engine, public_key: bytes) -> None:
+    def __init__(
+        self, engine: Engine, public_key: bytes, *, query_seconds: float = QUERY_SECONDS
+    ) -> None:
         self._engine = engine
         self._public_key = public_key
+        self._query_seconds = query_seconds
+        # Threads of their own: a slow query must not hold those that an exchange reads with.
+        self._asking = ThreadPoolExecutor(_QUERIES_AT_ONCE, "ledger-query")
 
     async def logs(self) -> list[Head]:
         """Return every log."""
@@ -161,15 +175,20 @@ class SqlStore:
         return b"".join(map(leaf_hash, await self.entries(log, index * TILE_WIDTH, size)))
 
     async def find(self, log: str, query: Query) -> list[tuple[int, bytes]]:
-        """Return the entries that a query finds among those indexed, in the order of the log."""
+        """Return the entries that a query finds among those indexed, in the order of the log.
+
+        `Unavailable` if it takes too long, as the search for two frequent things may that
+        hardly ever meet.
+        """
+        until = time.monotonic() + self._query_seconds
         counts = {
             (facet, value): (
-                await _rows(self._engine, finding.COUNT, log=log, facet=facet, value=value)
+                await self._ask(until, finding.COUNT, log=log, facet=facet, value=value)
             )[0][0]
             for facet, value in (query.facets if len(query.facets) > 1 else ())
         }
         rarest = min(query.facets, key=lambda pair: counts.get(pair, 0), default=None)
-        rows = await _rows(self._engine, finding.finding(log, query, rarest))
+        rows = await self._ask(until, finding.finding(log, query, rarest))
         return sorted((row.position, bytes(row.entry)) for row in rows)
 
     async def indexed(self, log: str) -> int:
@@ -179,7 +198,8 @@ class SqlStore:
 
     async def has_facet(self, log: str, facet: str, value: str) -> bool:
         """Return whether any indexed entry has this facet with this value."""
-        return bool(await _rows(self._engine, finding.FACET, log=log, facet=facet, value=value))
+        until = time.monotonic() + self._query_seconds
+        return bool(await self._ask(until, finding.FACET, log=log, facet=facet, value=value))
 
     async def published(
         self, log: str, *, above: int = -1, limit: int | None = None
@@ -252,6 +272,14 @@ class SqlStore:
         rows = await _rows(self._engine, _SEALED, tenant=tenant, kind=kind, item=item)
         return Sealed(bytes(rows[0].envelope)) if rows else None
 
+    async def _ask(self, until: float, query: Executable, **values: Any) -> Sequence[Row[Any]]:
+        """Run a query of the ledger, beside all other reading, until a moment."""
+
+        def work() -> Sequence[Row[Any]]:
+            return _read(self._engine, query, values, until)
+
+        return await asyncio.get_running_loop().run_in_executor(self._asking, work)
+
     def _head(self, row: Row[Any]) -> Head:
         return Head(
             log=row.log,
@@ -295,26 +323,63 @@ def _key(rows: Sequence[Row[Any]]) -> WrappedKey | None:
 
 
 async def _rows(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
-    """Run a read on a thread with a connection of the pool.
+    """Run a read on a thread with a connection of the pool."""
+    return await asyncio.to_thread(_read, engine, query, values)
+
+
+def _read(
+    engine: Engine, query: Executable, values: Mapping[str, Any], until: float | None = None
+) -> Sequence[Row[Any]]:
+    """Run a read, which is ended at the moment `until` if there is one.
 
     A connection that a server's restart broke is noticed by its first use, so that one
     failure of that kind is no answer yet.
     """
 
     def once() -> Sequence[Row[Any]]:
+        # Before a connection is waited for: what waits behind must end in time as well.
+        if until is not None and time.monotonic() >= until:
+            raise _too_slow()
         with engine.connect() as connection:
-            return connection.execute(query, values).all()
+            if until is None:
+                return connection.execute(query, values).all()
+            with _ending(connection, until):
+                return connection.execute(query, values).all()
 
-    def work() -> Sequence[Row[Any]]:
-        with translated():
-            try:
-                return once()
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
+    with translated():
+        try:
             return once()
+        except DBAPIError as error:
+            if until is not None and time.monotonic() >= until:
+                raise _too_slow() from None
+            if not error.connection_invalidated:
+                raise
+        return once()
 
-    return await asyncio.to_thread(work)
+
+@contextmanager
+def _ending(connection: Connection, until: float) -> Iterator[None]:
+    """End what a connection does at a moment."""
+    if connection.dialect.name == "postgresql":
+        left = max(1, round((until - time.monotonic()) * 1000))
+        # The pool rolls back what it takes back, and so this setting.
+        connection.exec_driver_sql(f"begin; set local statement_timeout = {left}")
+        yield
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.set_progress_handler(lambda: time.monotonic() >= until, _STEPS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
+
+
+def _too_slow() -> Unavailable:
+    return Unavailable(
+        "query-too-slow",
+        "the ledger does not find this within its time limit",
+        "narrow the query: a shorter time, or one more condition that few entries meet",
+    )
 
 
 @contextmanager
@@ -327,5 +392,8 @@ def translated() -> Iterator[None]:
         if hasattr(error.orig, "sqlstate"):
             raise translate_state(getattr(error.orig, "sqlstate", None)) from None
         raise translate(error.orig) from None
+    except SQLAlchemyError:
+        # Such as no connection of the pool that is free in time.
+        raise translate_state(None) from None
     except sqlcipher.Error as error:
         raise translate(error) from None
