@@ -13,6 +13,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,7 @@ OWNER: Final = "seawall_owner"
 SERVICE: Final = "seawall"
 PRUNER: Final = "seawall_pruner"
 _TEMPLATE: Final = "prepared"
+_ATTEMPTS: Final = 10
 _SETTINGS: Final = """
 listen_addresses = ''
 unix_socket_directories = '{folder}'
@@ -79,8 +81,22 @@ class Server:
             )
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
-        self.run("pg_ctl", "-l", str(self.folder / "server.log"), "-w", "start")
+        """Start the server, and wait until it answers.
+
+        It refuses to start while a process of its earlier life has not ended, which takes a
+        moment on a busy machine: then it is tried again.
+        """
+        for last in (*[False] * (_ATTEMPTS - 1), True):
+            try:
+                self.run(
+                    "pg_ctl", "-l", str(self.folder / "server.log"), "-w", "-t", "120", "start"
+                )
+            except subprocess.CalledProcessError:
+                if last:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server; `immediate` is as if it had been killed."""
