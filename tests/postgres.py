@@ -146,14 +146,35 @@ def running(settings: str = "") -> Iterator[Server]:
         server.run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--wal-segsize=1")
         with (folder / "cluster" / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS.format(folder=folder) + settings)
-        server.start()
-        try:
-            _furnish(server)
-            yield server
-        finally:
-            server.stop()
+        with _ended_with_us(folder):
+            server.start()
+            try:
+                _furnish(server)
+                yield server
+            finally:
+                server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _ended_with_us(folder: Path) -> Iterator[None]:
+    """End the server and delete its folder also when this process is killed.
+
+    A shell waits for the end of its input, which comes with the end of this process.
+    """
+    script = 'read _; kill -QUIT "$(head -n 1 "$0/cluster/postmaster.pid")"; sleep 1; rm -rf "$0"'
+    with subprocess.Popen(  # noqa: S603  words of ours
+        ["/bin/sh", "-c", script, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watching:
+        try:
+            yield
+        finally:
+            watching.kill()
 
 
 def _furnish(server: Server) -> None:
