@@ -90,17 +90,7 @@ class Writer:
             store=store, ledger=sequencer, indexing=self.indexing, clock=clock
         )
         self.counting = CountReadings(self.readings.record, clock)
-        self.publishing = publishing(
-            installation.settings,
-            store=store,
-            ledger=sequencer,
-            clock=clock,
-            notifier=self.notifier,
-        )
-        self.archives = archives_of(installation.settings)
-        self.archiving = self._archiving()
-        self.rounds = self._rounds()
-        """What is done again and again while the server serves."""
+        self._keep_the_ledger()
         self.documents = Documents(
             store=store,
             ledger=sequencer,
@@ -119,14 +109,27 @@ class Writer:
             token_url=installation.settings.token_url,
         )
 
-    def _archiving(self) -> ArchiveLedger:
-        return ArchiveLedger(
-            store=self._installation.store,
+    def _keep_the_ledger(self) -> None:
+        """Set up what shows the ledger to the world and keeps it, and the rounds that do so."""
+        installation = self._installation
+        store, clock = installation.store, installation.clock
+        self.publishing = publishing(
+            installation.settings,
+            store=store,
+            ledger=self.ledger,
+            clock=clock,
+            notifier=self.notifier,
+        )
+        self.archives = archives_of(installation.settings)
+        self.archiving = ArchiveLedger(
+            store=store,
             ledger=self.ledger,
             archives=self.archives,
-            clock=self._installation.clock,
+            clock=clock,
             indexing=self.indexing,
         )
+        self.rounds = self._rounds()
+        """What is done again and again while the server serves."""
 
     @cached_property
     def pruner(self) -> Pruner:
