@@ -85,7 +85,8 @@ _ALARMS: Final = {
     "it is asked for again.",
     "witness-cosignature-bad": "A witness answers without a good cosignature of its known key.",
     "witness-refuses": "A witness does not know the log, or trusts another key for it.",
-    "witnessed-log-forked": "At a witness: the log's key signed another history of the size that it cosigned.",
+    "witnessed-log-forked": "At a witness: the log's key signed another history of the size "
+    "that it cosigned.",
     "witnesses-missing": "Fewer witnesses than are required cosigned a checkpoint.",
 }
 _FAMILY: Final[dict[str, type[errors.Error]]] = {
