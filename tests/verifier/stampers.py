@@ -101,10 +101,11 @@ def stamp(
     digest: str = "sha256",
     imprint: str = "sha256",
     ess: str = "sha256",
+    options: str = "",
 ) -> bytes:
     """Return what `openssl ts` makes of a text, with the certificates of signer and chain."""
     folder.mkdir(exist_ok=True, parents=True)
-    config = _CONFIG.format(folder=folder, digest=digest, digests=imprint, ess=ess)
+    config = _CONFIG.format(folder=folder, digest=digest, digests=imprint, ess=ess) + options
     if chain:
         config += f"certs = {folder}/chain.pem\n"
         (folder / "chain.pem").write_bytes(b"".join(each.pem for each in chain))

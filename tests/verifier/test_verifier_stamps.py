@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from seawall.verifier import der
 from seawall.verifier.__main__ import main
 from seawall.verifier.certificates import _require_authority, require_time_stamping
+from seawall.verifier.cms import hash_of
 from seawall.verifier.refusal import FormError
-from seawall.verifier.stamp import read_authority, verify_stamp
+from seawall.verifier.stamp import _time_stamped, read_authority, verify_stamp
 from verifier.stampers import DAY, NOW, STAMPING, Authority, stamp, stamper
 
 if TYPE_CHECKING:
@@ -463,3 +465,97 @@ def test_element_with_countless_parts_is_refused() -> None:
     """What is split into too many parts is not read on."""
     with pytest.raises(ValueError, match="too many parts"):
         der.Parts(b"\x05\x00" * 1_001)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [
+        ("secs:1, millisecs:500, microsecs:100", ", give or take 1.5001 seconds"),
+        ("secs:86400", ", give or take 86400 seconds"),
+        ("millisecs:20", ", give or take 0.02 seconds"),
+    ],
+)
+def test_accuracy_is_told(accuracy: str, said: str, tmp_path: Path) -> None:
+    """How far the authority says that its time may be off stands beside the time."""
+    options = f"accuracy = {accuracy}\nordering = yes\ntsa_name = yes\n"
+
+    assert read(stamp(tmp_path, TEXT, stamper(ROOT), options=options)).endswith(f"Z{said}")
+
+
+def test_inaccurate_stamp_is_refused(tmp_path: Path) -> None:
+    """A time that may be off by more than a day shows nothing."""
+    raw = stamp(tmp_path, TEXT, stamper(ROOT), options="accuracy = secs:86401\n")
+
+    with pytest.raises(FormError, match="off by more than a day"):
+        read(raw)
+
+
+def info_with(*following: bytes) -> bytes:
+    """Return a TSTInfo over the text, with this behind its time."""
+    sha256 = bytes.fromhex("300d06096086480165030402010500")
+    imprint = encoded(der.SEQUENCE, sha256, encoded(der.OCTETS, hashlib.sha256(TEXT).digest()))
+    time_of = encoded(der.TIME, b"20260101000000Z")
+    before = [bytes.fromhex("020101"), bytes.fromhex("06032a0304"), imprint, b"\x02\x01\x07"]
+    return encoded(der.SEQUENCE, *before, time_of, *following)
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "3000",  # an accuracy without parts
+        "0101ff",  # ordered
+        "020109",  # a nonce
+        "a0028200",  # a name
+        "a10b3009060355040404020500",  # an extension that is not critical
+    ],
+)
+def test_what_may_follow_the_time(following: str) -> None:
+    """The optional parts of RFC 3161 section 2.4.2 are known."""
+    _, shown = _time_stamped(info_with(bytes.fromhex(following)), TEXT)
+
+    assert shown.startswith("2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "010100",  # a default that DER leaves out
+        "010101",  # a truth with another spelling
+        "800101",  # a part that there is not
+        "0101ff0101ff",  # twice
+        "a10e300c06035504040101ff04020500",  # a critical extension
+        "3003020180",  # a negative accuracy
+        "3004800203e8",  # 1,000 milliseconds
+        "3003830101",  # an unknown part of the accuracy
+    ],
+)
+def test_what_may_not_follow_the_time(following: str) -> None:
+    """What is critical, unknown or malformed behind the time is not passed over."""
+    with pytest.raises(FormError, match=SAID):
+        _time_stamped(info_with(bytes.fromhex(following)), TEXT)
+
+
+@pytest.mark.parametrize("content", ["80048001", "80862a", "2a8001"])
+def test_padded_identifier_is_refused(content: str) -> None:
+    """No arc of an object identifier begins with zeros."""
+    with pytest.raises(FormError, match="malformed object identifier"):
+        der.Element(der.OID, bytes.fromhex(content), b"").oid()
+
+
+@pytest.mark.parametrize("parameters", ["020100", "050100", "05000500"])
+def test_parameters_of_a_hash_are_refused(parameters: str) -> None:
+    """A hash has no parameters, or NULL."""
+    oid = bytes.fromhex("0609608648016503040201")
+    algorithm = encoded(der.SEQUENCE, oid, bytes.fromhex(parameters))
+
+    with pytest.raises(FormError, match=SAID):
+        hash_of(der.read(algorithm))
+
+
+def test_unknown_version_of_cms_is_refused(sound: bytes) -> None:
+    """The versions of the signed data and of its signer are those that RFC 5652 demands."""
+    at = sound.index(bytes.fromhex("020103310f300d"))
+    changed = sound[: at + 2] + b"\x04" + sound[at + 3 :]
+
+    with pytest.raises(FormError, match="unknown version of CMS"):
+        read(changed)

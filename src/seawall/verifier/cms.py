@@ -62,7 +62,7 @@ class Signer:
 def open_token(token: Element) -> tuple[bytes, list[x509.Certificate], Signer]:
     """Return the TSTInfo, the certificates and the one signer of a ContentInfo."""
     signed = _explicit(token.parts(), _SIGNED_DATA).parts()
-    signed.take(der.INTEGER)
+    _require_version(signed, 3)
     signed.take(der.SET)
     info = _explicit(signed.take(der.SEQUENCE).parts(), TST_INFO).require(der.OCTETS)
     held = signed.maybe(der.context(0))
@@ -77,6 +77,12 @@ def open_token(token: Element) -> tuple[bytes, list[x509.Certificate], Signer]:
     return info, [x509.load_der_x509_certificate(item.raw) for item in elements], signer
 
 
+def _require_version(parts: Parts, version: int) -> None:
+    """RFC 5652: 3 of data that is not plain, 1 of a signer who is named by issuer and serial."""
+    if parts.take().number() != version:
+        raise FormError("it is of an unknown version of CMS")
+
+
 def _explicit(parts: Parts, oid: str) -> Element:
     """Return what a content info of this type holds."""
     if parts.take().oid() != oid:
@@ -89,7 +95,7 @@ def _explicit(parts: Parts, oid: str) -> Element:
 
 
 def _read_signer(parts: Parts) -> Signer:
-    parts.take(der.INTEGER)
+    _require_version(parts, 1)
     identifier = parts.take(der.SEQUENCE).parts()
     digest = hash_of(parts.take())
     attributes = parts.take(der.context(0))
@@ -170,6 +176,8 @@ def verify_signature(signer: Signer, certificate: x509.Certificate) -> None:
     message = bytes([der.SET]) + signer.attributes.raw[1:]
     parts = signer.algorithm.parts()
     oid, key = parts.take().oid(), certificate.public_key()
+    if oid != _RSA_PSS:
+        _require_no_parameters(parts)
     if isinstance(key, ec.EllipticCurvePublicKey) and oid in _ECDSA_WITH:
         key.verify(signer.signature, message, ec.ECDSA(_ECDSA_WITH[oid]))
         return
@@ -190,7 +198,17 @@ def verify_signature(signer: Signer, certificate: x509.Certificate) -> None:
 
 def hash_of(algorithm: Element) -> hashes.HashAlgorithm:
     """Return the hash of an AlgorithmIdentifier, which must be of SHA-2."""
-    oid = algorithm.parts().take().oid()
+    parts = algorithm.parts()
+    oid = parts.take().oid()
+    _require_no_parameters(parts)
     if oid not in _HASHES:
         raise FormError("it is made with a hash that is not SHA-256, SHA-384 or SHA-512")
     return _HASHES[oid]
+
+
+def _require_no_parameters(parts: Parts) -> None:
+    """Check that an algorithm has no parameters: none at all, or NULL, which older ones write."""
+    null = parts.maybe(der.NULL)
+    parts.end()
+    if null and null.content:
+        raise FormError("it has an algorithm with malformed parameters")

@@ -7,16 +7,21 @@ what holds it. Whatever is wrong is raised as `FormError`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from .refusal import FormError
 
+BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
 OCTETS: Final = 0x04
+NULL: Final = 0x05
 OID: Final = 0x06
 TIME: Final = 0x18
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
+
+TRUE: Final = b"\xff"
 
 _CHILDREN: Final = 1_000
 """No element of a time stamp has more parts."""
@@ -63,7 +68,9 @@ class Element:
         if not 0 < len(content) <= _OID_BYTES or content[-1] & 0x80:
             raise FormError("it holds a malformed object identifier")
         arcs, value = [], 0
-        for byte in content:
+        for before, byte in pairwise(b"\0" + content):
+            if byte == 0x80 and not before & 0x80:  # noqa: PLR2004  an arc begins with no zeros
+                raise FormError("it holds a malformed object identifier")
             value = value << 7 | byte & 0x7F
             if not byte & 0x80:
                 arcs.append(value)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from .refusal import shortened
 
 NOTE_BYTES: Final = 1_000_000
 """Longer notes are refused unread; 16 post-quantum signatures take a tenth of it."""
@@ -26,6 +29,10 @@ COSIGNATURE_ML_DSA_44: Final = 0x06
 
 _LARGEST: Final = 2**63 - 1
 _SIGNATURES: Final = 100
+_SIGNATURES_OF_A_KEY: Final = 8
+"""Each is verified, and so many notes may lie in a copy that none may cost much."""
+
+_CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
 _SIZE: Final = re.compile("0|[1-9][0-9]{0,18}")
 _KEY_BYTES: Final = {ED25519: 32, COSIGNATURE_ED25519: 32, COSIGNATURE_ML_DSA_44: 1_312}
 _SMALL_ORDER: Final = frozenset(
@@ -123,7 +130,7 @@ def open_checkpoint(note: Note, key: Key, origin: str) -> Checkpoint:
         _verify(key, signature, note.text.encode())
     checkpoint = _body(note.text)
     if checkpoint.origin != origin:
-        raise ValueError(f"its origin is {checkpoint.origin}, not {origin}")
+        raise ValueError(f"its origin is {shortened(checkpoint.origin)}, not {shortened(origin)}")
     return checkpoint
 
 
@@ -140,7 +147,7 @@ def read_note(raw: bytes) -> Note:
         note = raw.decode()
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
-    if any(character < " " and character != "\n" for character in note):
+    if _CONTROL.search(note):
         raise ValueError("it holds a control character")
     text, blank, signatures = note.rpartition("\n\n")
     if not blank or not signatures.endswith("\n"):
@@ -148,7 +155,10 @@ def read_note(raw: bytes) -> Note:
     lines = signatures[:-1].split("\n")
     if len(lines) > _SIGNATURES:
         raise ValueError(f"it has more than {_SIGNATURES} signatures")
-    return Note(text + "\n", tuple(map(_signature, lines)))
+    signed = tuple(dict.fromkeys(map(_signature, lines)))  # one signature twice is one
+    if max(Counter((name, key_id) for name, key_id, _ in signed).values()) > _SIGNATURES_OF_A_KEY:
+        raise ValueError(f"it has more than {_SIGNATURES_OF_A_KEY} signatures under one key")
+    return Note(text + "\n", signed)
 
 
 def _body(text: str) -> Checkpoint:

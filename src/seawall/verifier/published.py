@@ -44,6 +44,8 @@ class Signed:
     file: str
     note: Note
     checkpoint: Checkpoint
+    length: int
+    """How many bytes the note has."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def read_signed(folder: Folder, step: int, file: str, key: Key, origin: str) -> 
     raw = folder.read(step, file, NOTE_BYTES)
     try:
         note = read_note(raw)
-        return Signed(file, note, open_checkpoint(note, key, origin))
+        return Signed(file, note, open_checkpoint(note, key, origin), len(raw))
     except ValueError as error:
         advice = f"make sure that the key is the right one; if it is, {FETCH_AGAIN}"
         raise Refusal(step, file, str(error), advice) from None
@@ -89,7 +91,7 @@ def published(
     recomputed, since their last entries were pruned, are left out. A refusal at one that
     the log's key did not sign, or that signs more entries than the log has: it was cut back.
     """
-    origin = present.checkpoint.origin
+    origin, left = present.checkpoint.origin, _SCANNED_BYTES
     for size in _sizes(folder, step, _PUBLISHED):
         if size > present.checkpoint.size and folder.may_be_later:
             continue
@@ -100,6 +102,7 @@ def published(
             continue
         signed = read_signed(folder, step, f"{_PUBLISHED}/{size}/{CHECKPOINT_FILE}", key, origin)
         _require_size(step, signed, size)
+        left = _less(left, signed.length, step, signed.file)
         if size > present.checkpoint.size:
             problem = f"signs {size:,} entries, and the log has {present.checkpoint.size:,}: "
             raise Refusal(step, signed.file, f"{problem}it was cut back")
@@ -116,10 +119,7 @@ def find_beside(folders: Sequence[Folder], present: Signed, key: Key, minimum: i
     for folder in folders:
         for file in _beside(folder):
             raw = folder.read(ROOT, file, NOTE_BYTES)
-            left -= len(raw)
-            if left < 0:
-                problem = f"lies among more than {_SCANNED_BYTES:,} bytes of checkpoints"
-                raise Refusal(ROOT, file, problem)
+            left = _less(left, len(raw), ROOT, file)
             try:
                 signed = read_checkpoint(raw, key, present.checkpoint.origin)
             except ValueError:
@@ -130,6 +130,13 @@ def find_beside(folders: Sequence[Folder], present: Signed, key: Key, minimum: i
             elif can_be_recomputed(signed.size, minimum):
                 claims.append(Claim(file, signed.size, signed.root, ""))
     return Beside(tuple(claims), ahead, unsigned)
+
+
+def _less(left: int, read: int, step: int, file: str) -> int:
+    """Return what is left of what may be read; a refusal if it is used up."""
+    if read > left:
+        raise Refusal(step, file, f"lies among more than {_SCANNED_BYTES:,} bytes of checkpoints")
+    return left - read
 
 
 def _beside(folder: Folder) -> Iterator[str]:

@@ -36,6 +36,15 @@ ALLOW_OLDER: Final = (
 )
 
 
+_NAME: Final = 100
+"""No longer name of somebody else's stands in a sentence of ours, so that its end is seen."""
+
+
+def shortened(name: str) -> str:
+    """Return a name that others chose, cut where it would push what we say out of sight."""
+    return name if len(name) <= _NAME else f"{name[:_NAME]}..."
+
+
 class Refusal(Exception):
     """The log fails a step: a verdict, not a fault of the program."""
 

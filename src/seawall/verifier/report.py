@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .refusal import STEPS, OutputError
+from .refusal import STEPS, OutputError, shortened
 
 if TYPE_CHECKING:
     from .refusal import Refusal
@@ -47,7 +47,7 @@ class Report:
         done = {step["step"] for step in self.steps}
         for number in range(1, len(STEPS) + 1):
             if refusal and number == refusal.step:
-                self.step(number, "REFUSED", f"{refusal.file}: {refusal.problem}")
+                self.step(number, "REFUSED", f"{shortened(refusal.file)}: {refusal.problem}")
             elif number not in done:
                 self.step(number, "not ended", "")
         if self.as_json:
@@ -59,7 +59,9 @@ class Report:
             }
             say(json.dumps(self._json(refusal) | known, indent=2))
         elif refusal:
-            say(f"\nNOT VERIFIED. Step {refusal.step} refused {printable(refusal.file)}.")
+            say(
+                f"\nNOT VERIFIED. Step {refusal.step} refused {printable(shortened(refusal.file))}."
+            )
             say(textwrap.fill(f"What to do: {printable(refusal.advice)}.", 96))
         else:
             by_folder = " by the key that lies in the folder" if key_is_from_folder else ""

@@ -1,8 +1,9 @@
 """Verifying that an authority stamped a log's checkpoint: RFC 3161.
 
-The stamp must be DER throughout, of SHA-2, by RSA or ECDSA, and bring the
-certificates up to one that the auditor trusts. Whether a certificate was
-revoked is not asked: an auditor has no network.
+What is read of the stamp must be DER, of SHA-2, by RSA or ECDSA, and bring the
+certificates up to one that the auditor trusts. What nobody signed in it, such as
+unsigned attributes and revocation lists, is not read, and whether a certificate
+was revoked is not asked: an auditor has no network.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from . import der
 from .certificates import require_time_stamping, require_trusted
 from .cms import certificate_of, hash_of, open_token, verify_signature
+from .der import Element
 from .published import Claim, Signed, published
-from .refusal import STAMPS, FormError, Refusal
+from .refusal import STAMPS, FormError, Refusal, shortened
 
 if TYPE_CHECKING:
-    from .der import Element
+    from .der import Parts
     from .folder import Folder
     from .note import Key
 
@@ -34,6 +36,8 @@ _TOLERANCE: Final = timedelta(seconds=300)
 """So far ahead of ours an authority's clock may be."""
 
 _GENERALIZED_TIME: Final = re.compile(rb"([0-9]{14})([.][0-9]{0,8}[1-9])?Z")
+_LEAST_ACCURATE_SECONDS: Final = 86_400
+_MILLISECONDS, _MICROSECONDS = 0x80, 0x81
 _GRANTED: Final = (0, 1)
 """PKIStatus: granted, granted with modifications."""
 
@@ -74,7 +78,7 @@ def find_stamped(
             raise Refusal(STAMPS, file, str(error), _ADVICE) from None
         size, whole = signed.checkpoint.size, present.checkpoint.size
         covered = f"all {size:,}" if size == whole else f"the first {size:,} of {whole:,}"
-        found = f"{covered} entries were there at {at}, says {name}"
+        found = f"{covered} entries were there at {at}, says {shortened(name)}"
         return Claim(signed.file, size, signed.checkpoint.root, found)
     advice = "ask the operator for a copy with published/; not every log is stamped"
     raise Refusal(STAMPS, present.file, "no checkpoint in this copy has a time stamp", advice)
@@ -146,7 +150,42 @@ def _time_stamped(raw: bytes, text: bytes) -> tuple[datetime, str]:
     if time is None:
         raise FormError("its time has another form than RFC 3161 demands")
     at = _read_time(time[1].decode())
-    return at, f"{at:%Y-%m-%dT%H:%M:%S}{(time[2] or b'').decode()}Z"
+    within = _accuracy(info.maybe(der.SEQUENCE))
+    _require_nothing_unknown(info)
+    return at, f"{at:%Y-%m-%dT%H:%M:%S}{(time[2] or b'').decode()}Z{within}"
+
+
+def _accuracy(element: Element | None) -> str:
+    """Return in words how far the time may be off; a refusal if it says too little by that."""
+    if element is None:
+        return ""
+    parts = element.parts()
+    named = [parts.maybe(tag) for tag in (der.INTEGER, _MILLISECONDS, _MICROSECONDS)]
+    numbers = [Element(der.INTEGER, each.content, b"").number() if each else 0 for each in named]
+    parts.end()
+    seconds, *fractions = numbers
+    if seconds > _LEAST_ACCURATE_SECONDS or max(fractions) > 999:  # noqa: PLR2004  RFC 3161 2.4.2
+        raise FormError("its time may be off by more than a day, or its accuracy is malformed")
+    digits = f"{seconds}.{fractions[0]:03d}{fractions[1]:03d}".rstrip("0").rstrip(".")
+    return f", give or take {digits} seconds"
+
+
+def _require_nothing_unknown(info: Parts) -> None:
+    """Check that what follows the time is what may: order, nonce, name, extensions not critical."""
+    ordering = info.maybe(der.BOOLEAN)
+    if ordering and ordering.content != der.TRUE:
+        raise FormError("it says in a malformed way whether stamps are in order")
+    info.maybe(der.INTEGER)
+    info.maybe(der.context(0))
+    extensions = info.maybe(der.context(1))
+    info.end()
+    for extension in extensions.parts(der.context(1)).rest() if extensions else []:
+        parts = extension.parts()
+        parts.take(der.OID)
+        if parts.maybe(der.BOOLEAN):
+            raise FormError("it has a critical extension that is not understood")
+        parts.take(der.OCTETS)
+        parts.end()
 
 
 def _read_time(digits: str) -> datetime:

@@ -73,6 +73,7 @@ from .refusal import (
     STAMPS,
     TILES,
     Refusal,
+    shortened,
 )
 from .runs import runs
 from .stamp import Authority, find_stamped
@@ -143,7 +144,7 @@ def verify(request: Request) -> Generator[Step, None, Outcome]:
     folder = Folder(request.folder, may_be_later=may_be_later)
     present, newer = _present(folder, request)  # 2
     size, root = present.checkpoint.size, present.checkpoint.root
-    found = f"{present.checkpoint.origin}, {size:,} entries, root {text_of(root)}"
+    found = f"{shortened(present.checkpoint.origin)}, {size:,} entries, root {text_of(root)}"
     yield CHECKPOINT, "ok", f"{found}{_newer(newer, request)}"
     copy = _open_copy(folder, request, size)  # 3
     yield FILES, "ok", _files(copy, copy.check_files(FILES, size))
@@ -212,7 +213,7 @@ class _Pass:
 
 
 def _whose_key(request: Request) -> str:
-    named = f"{request.key.name}, key id {request.key.key_id.hex()}"
+    named = f"{shortened(request.key.name)}, key id {request.key.key_id.hex()}"
     if request.key_is_from_folder:
         return (
             f"{named}, taken from the folder itself: this can show that the copy is whole, not "

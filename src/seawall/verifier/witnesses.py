@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, Key
 from .published import CHECKPOINT_FILE, Claim, Signed, published
-from .refusal import COSIGNATURES, Refusal, UsageError
+from .refusal import COSIGNATURES, Refusal, UsageError, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -176,4 +176,5 @@ def _date(at: int) -> str:
 
 
 def _refuse(signed: Signed, key: Key, problem: str) -> NoReturn:
-    raise Refusal(COSIGNATURES, signed.file, f"the cosignature by {key.name} {problem}", _INCIDENT)
+    found = f"the cosignature by {shortened(key.name)} {problem}"
+    raise Refusal(COSIGNATURES, signed.file, found, _INCIDENT)
