@@ -55,6 +55,16 @@ def test_forged_entries_in_the_copy_do_not_make_the_signed_root(
     assert "  5  proofs       REFUSED  checkpoint signs another root" in refusal(seal(folder))
 
 
+def test_an_entry_that_is_not_the_one_of_the_copy_is_refused(
+    honest: Log, forged: Log, tmp_path: Path
+) -> None:
+    """The copy makes the signed root, and the line beside it says something else."""
+    folder = pack(tmp_path / "package", honest, [257], copy=True)
+    put(folder, "entries.jsonl", json_line(ORIGIN, 257, forged.entries[257]))
+
+    assert "log does not hold entry 257 of entries.jsonl" in refusal(seal(folder))
+
+
 def test_a_bundle_that_is_missing_or_too_long_is_refused(honest: Log, tmp_path: Path) -> None:
     """Every entry up to the signed size is read, not those alone that were asked for."""
     folder = pack(tmp_path / "package", honest, [257], copy=True)

@@ -41,7 +41,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-sys.dont_write_bytecode = True  # what runs is what can be read
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True  # what runs is what can be read
 
 STEPS: Final = ("key", "files", "entries", "checkpoints", "proofs", "audit events")
 _CHUNK: Final = 1 << 20
@@ -147,8 +148,8 @@ def verify(folder: Path, vkey: str | None) -> Iterator[str]:
 def _steps(folder: Path, vkey: str | None) -> Iterator[str]:
     given = vkey if vkey is not None else _text(1, "vkey", _read(1, folder, "vkey", 4_096))
     key = read_key(given.strip())
-    whose = "" if vkey is not None else ", from the package"
-    yield f"{printable(key.name)}, key id {key.key_id.hex()}{whose}"
+    whose = f"{printable(key.name)}, key id {key.key_id.hex()}"
+    yield whose if vkey is not None else f"{whose}, from the package"
     manifest = _object(2, folder, "manifest.json")
     yield _check_files(folder, manifest)
     leaves: dict[int, str] = {}
@@ -171,8 +172,7 @@ def _check_files(folder: Path, manifest: dict[str, Any]) -> str:  # 2
     named = manifest.get("files")
     if not isinstance(named, dict):
         raise Refused(2, "manifest.json", "names no files")
-    there = set(_files(folder))
-    there.discard("manifest.json")
+    there = set(_files(folder)) - {"manifest.json"}
     for file in sorted(there ^ named.keys()):
         raise Refused(2, file, "is not in the manifest" if file in there else "is missing")
     for file, said in named.items():
@@ -232,7 +232,7 @@ def _checkpoints(  # 4
 
 
 def _say_checkpoints(signed: dict[int, tuple[bytes, str]], manifest: dict[str, Any]) -> str:
-    said = f"those of {len(signed)} sizes are signed, the newest over {max(signed):,} entries"
+    said = f"signed, no size with two roots, the newest over {max(signed):,} entries"
     if len(signed) > 1 and manifest.get("whole_log") is not True:
         said += "; those of different sizes were NOT compared, which takes a copy of the log"
     return said
@@ -279,8 +279,7 @@ class _Copy:
 
     def check(self, leaves: dict[int, str], signed: dict[int, tuple[bytes, str]]) -> int:
         """Refuse what differs from the copy; return how many checkpoints are of what it lacks."""
-        begin = self._minimum() // _WIDTH
-        found = 0
+        begin, found = self._minimum() // _WIDTH, 0
         self._compare(signed)
         for at in range(-(-self._size // _WIDTH)):
             if at < begin:
@@ -289,8 +288,7 @@ class _Copy:
                 continue
             for leaf in self._bundle(at):
                 if leaves.get(self._count, leaf.hex()) != leaf.hex():
-                    problem = f"does not hold entry {self._count} as entries.jsonl has it"
-                    raise Refused(5, "log", problem)
+                    raise Refused(5, "log", f"does not hold entry {self._count} of entries.jsonl")
                 found += self._count in leaves
                 self._join(0, leaf)
                 self._compare(signed)
@@ -440,7 +438,7 @@ def _patients(entry: dict[str, Any]) -> list[str]:
     named = entry.get("patients")
     if named is None and isinstance(entry.get("query"), dict):
         named = [entry["query"].get("patient")]
-    found = (one for one in named if isinstance(one, str)) if isinstance(named, list) else ()
+    found = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
     return list(dict.fromkeys(filter(_PATIENT_ID.fullmatch, found)))
 
 
@@ -563,7 +561,7 @@ def _lines(step: int, folder: Path, file: str) -> Iterator[dict[str, Any]]:
 
 def _parse(step: int, file: str, raw: bytes) -> Any:
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no)
+        return _JSON.decode(raw.decode())
     except (ValueError, RecursionError):
         raise Refused(step, file, "is not JSON, or says a field twice") from None
 
@@ -577,6 +575,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no(_: str) -> NoReturn:
     raise ValueError("not JSON")
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no)
 
 
 def _decode(step: int, file: str, text: str) -> bytes:
