@@ -95,6 +95,23 @@ async def test_pruning_again_goes_on_where_it_ended() -> None:
     assert 512 == (await scene.pruning.prune(OPERATOR, LOG)).upto
 
 
+async def test_what_an_ended_pruning_left_goes_with_the_next() -> None:
+    """The database is asked once more for the minimum that it has, and no new intent is made."""
+    scene, asked = await aged(), list[tuple[str, int]]()
+
+    class Asked:
+        """A pruner that notes what it is asked for."""
+
+        async def prune(self, log: str, minimum: int) -> None:
+            """Note it."""
+            asked.append((log, minimum))
+
+    await scene.pruning.prune(OPERATOR, LOG)
+    scene.pruning._pruner = Asked()
+    await scene.pruning.prune(OPERATOR, LOG)
+    assert ([(LOG, 512)], 1) == (asked, len(scene.system("ledger.prune")))
+
+
 async def test_a_log_can_be_pruned_to_its_end() -> None:
     """With nothing left there is nothing to stop at, and it goes on growing from there."""
     scene = await opened(512)

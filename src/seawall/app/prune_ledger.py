@@ -233,6 +233,9 @@ class PruneLedger:
         """
         plan = await self._planning.plan(log, progress)
         if plan.upto == plan.head.minimum:
+            if plan.head.minimum:
+                # What a pruning that was ended midway left below its minimum, which it recorded.
+                await self._pruner.prune(log, plan.head.minimum)
             return plan
         said: dict[str, Any] = {
             "log": plan.head.origin,
