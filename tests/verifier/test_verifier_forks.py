@@ -139,3 +139,13 @@ def test_verdict_names_an_older_state(middle: Log, capsys: pytest.CaptureFixture
     verdict = " ".join(capsys.readouterr().out.split("\n\n")[-1].split())
     assert verdict.startswith("VERIFIED AN OLDER STATE. Each of the 600 entries")
     assert "1 checkpoints of more entries lie there" in verdict
+
+
+def test_checkpoints_that_are_too_many_are_said_to_be(small: Log, run: Run) -> None:
+    """Where only the newest of a great many were looked at, step 6 says so."""
+    for number in range(10_000):
+        small.put(f"checkpoints/{number}", b"")
+
+    verdict = run(small)
+    assert 0 == verdict.status
+    assert "of so many only the newest were looked at" in verdict.step(6)[1]

@@ -57,6 +57,8 @@ class Beside:
     """So many in the first folder sign more entries than the log has here."""
     unsigned: int = 0
     """So many cannot be read, or are not signed by the log's key."""
+    is_cut: bool = False
+    """Whether some place has so many that its oldest were not looked at."""
 
 
 def read_signed(folder: Folder, step: int, file: str, key: Key, origin: str) -> Signed:
@@ -115,8 +117,10 @@ def find_beside(folders: Sequence[Folder], present: Signed, key: Key, minimum: i
     Of each place the newest are read. What the key did not sign is no evidence and only
     counted. A refusal at one that signs more entries than the log has, where that may not be.
     """
-    claims, ahead, unsigned, left = [], 0, 0, _SCANNED_BYTES
+    claims, ahead, unsigned, left, is_cut = [], 0, 0, _SCANNED_BYTES, False
     for folder in folders:
+        for place in (_PUBLISHED, _ARCHIVED):
+            is_cut |= len(_sizes(folder, ROOT, place)) == _CONSIDERED
         for file in _beside(folder):
             raw = folder.read(ROOT, file, NOTE_BYTES)
             left = _less(left, len(raw), ROOT, file)
@@ -129,7 +133,7 @@ def find_beside(folders: Sequence[Folder], present: Signed, key: Key, minimum: i
                 ahead += _count_ahead(folder, file, signed.size, present) * (folder is folders[0])
             elif can_be_recomputed(signed.size, minimum):
                 claims.append(Claim(file, signed.size, signed.root, ""))
-    return Beside(tuple(claims), ahead, unsigned)
+    return Beside(tuple(claims), ahead, unsigned, is_cut)
 
 
 def _less(left: int, read: int, step: int, file: str) -> int:

@@ -310,6 +310,8 @@ def _compared(beside: Beside | Refusal, roots: dict[int, bytes]) -> str:
     found = "the recomputed root is the signed one"
     if beside.claims:
         found += f", and so are those of {len(beside.claims):,} other checkpoints in this copy"
+    if beside.is_cut:
+        found += "; of so many only the newest were looked at"
     if beside.ahead:
         found += f"; {beside.ahead:,} of a larger log were NOT compared"
     if beside.unsigned:
