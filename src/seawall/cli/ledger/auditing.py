@@ -134,8 +134,10 @@ async def _write_events(
 
 
 def produce(
-    begin: Annotated[str, typer.Option("--from", help="From this time on, as with --since.")],
-    end: Annotated[str, typer.Option("--to", help="Before this time, as with --until.")],
+    begin: Annotated[
+        str, typer.Option("--from", help="From this time on: 2026-11-01, or 90d for as long ago.")
+    ],
+    end: Annotated[str, typer.Option("--to", help="Before this time, in the same forms.")],
     out: Annotated[Path, typer.Option("--out", help="The package: a new zip file.")],
     patient: Patient = None,
     whole_log: Annotated[
