@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 if not __package__:  # run as `python FOLDER`: make the folder a package, under a name of ours
     from importlib.util import module_from_spec, spec_from_file_location
 
+    sys.dont_write_bytecode = True  # a copied folder stays as it was copied
     _here = Path(__file__).resolve().parent
     __package__ = "seawall_verifier"
     _spec = spec_from_file_location(
