@@ -241,7 +241,8 @@ def test_tables_of_the_file_are_read(tmp_path: Path) -> None:
         "[[archives]]\nname = 'a'\nbucket = 'x'\n[[archives]]\nname = 'b'\nbucket = 'x'",
         (
             "[[archives]]\nname = 'a'\nbucket = 'x'\nendpoint = 'https://s.example'\nprefix = 'p'\n"
-            "[[archives]]\nname = 'b'\nbucket = 'x'\nendpoint = 'https://S.example/'\nprefix = '/p/'"
+            "[[archives]]\nname = 'b'\nbucket = 'x'\n"
+            "endpoint = 'https://S.example/'\nprefix = '/p/'"
         ),
         "[timestamps]\nurl = 'u'",
         "timestamps = 'u'",
