@@ -40,6 +40,9 @@ def connect(path: Path, key: bytes, *, max_pages: int | None = None) -> Any:
         connection.execute("select count(*) from sqlite_master").fetchone()
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
+        # A short log is written over and over where it is; a long one grows into new blocks,
+        # which costs each flush more than moving its pages now and then.
+        connection.execute("pragma wal_autocheckpoint = 250")
         connection.execute("pragma trusted_schema = off")
         connection.execute("pragma temp_store = memory")
         if max_pages is not None:
