@@ -100,7 +100,7 @@ def _verdict(by_folder: str, outcome: Outcome) -> str:
             "nothing was found out about them, but that the tree is the signed one."
         )
     elif by_folder:
-        found = f". Of its {size:,} entries step 1 says what that cannot show."
+        found = f". It holds {size:,} entries; step 1 says what that cannot show."
     else:
         found = f". Each of the {size:,} entries is the one that the log's key signed."
     return f"VERIFIED{older}{by_folder}{found}{later if older else ''}"
