@@ -1,0 +1,199 @@
+"""What is written: writes go with a ledger entry in one transaction; facts hold no PHI.
+
+There is one way to write PHI or a document: as a `Write` that goes with an
+entry. So a unit of work that touched PHI and holds no entry cannot commit,
+because nothing else commits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seawall.app.ports.keys import Rewrapped, TenantKey
+    from seawall.app.ports.reading import Archived, Published
+    from seawall.core.registers.spec import Document, Spec
+    from seawall.core.seal.envelope import Sealed
+
+
+# --- what is written, always together with an entry ---------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSealed:
+    """Keep a sealed value, replacing an older one of the same tenant, kind and item."""
+
+    sealed: Sealed
+    replaces: str | None = None
+    """Digest of the older one, "" for none: `Conflict` (`sealed-changed`) if it is not that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDocument:
+    """Keep a new version of a document; `Conflict` if that version exists."""
+
+    tenant: str
+    document: Document[Spec]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPatient:
+    """Keep a patient's blind index terms under a ledger id, replacing older terms."""
+
+    tenant: str
+    patient: str
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpendAssertion:
+    """Mark a client's assertion as used; `Conflict` if it was used before."""
+
+    digest: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExchange:
+    """Remember that an exchange's outcome is awaited, and by which replica."""
+
+    tenant: str
+    item: str
+    replica: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseExchange:
+    """Forget an exchange that `OpenExchange` remembered: its outcome is this entry."""
+
+    tenant: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShredSubjects:
+    """Delete the data keys of subjects, what they sealed, and the index terms of these patients."""
+
+    tenant: str
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShredTenant:
+    """Delete every data key and sealed value of a tenant, its index, and its keys but a mark.
+
+    The mark is a `TenantKey` without content, by which it gets no keys any more.
+    """
+
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropTenantKeys:
+    """Delete a tenant's wrapped `data` keys below a version.
+
+    `Conflict` (`keys-in-use`) if a data key is still wrapped under one of them.
+    """
+
+    tenant: str
+    below: int
+
+
+Write = (
+    KeepSealed
+    | KeepDocument
+    | KeepPatient
+    | SpendAssertion
+    | OpenExchange
+    | CloseExchange
+    | ShredSubjects
+    | ShredTenant
+    | DropTenantKeys
+)
+
+
+# --- what is derived: facts, which hold no PHI and need no entry ---------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeepFacets:
+    """Index entries up to `upto` (exclusive): rows of (facet, value, at_ms, position).
+
+    A projection of the log, made after the commit; doing it twice changes nothing.
+    """
+
+    log: str
+    upto: int
+    rows: tuple[tuple[str, str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPublished:
+    """Keep a checkpoint that was shown to witnesses, replacing the one of the same size."""
+
+    published: Published
+
+
+@dataclass(frozen=True, slots=True)
+class KeepArchived:
+    """Remember that an archive holds a full bundle of a log, verified by reading it back."""
+
+    archived: Archived
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLease:
+    """Claim a replica's open exchanges until a moment; renewing moves the moment."""
+
+    replica: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepTenantKey:
+    """Keep a wrapped tenant key; the first of its tenant, use and version wins."""
+
+    key: TenantKey
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTenantKey:
+    """Replace a wrapped tenant key by the same one under a newer root key.
+
+    Nothing changes unless it is still under the root version `before`.
+    """
+
+    before: int
+    key: TenantKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRewrapped:
+    """Replace wrapped data keys by the same ones under another tenant key.
+
+    A row that is gone, or under another version than it says, is left alone.
+    """
+
+    keys: tuple[Rewrapped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveUses:
+    """Count sealings against a data key before they are made."""
+
+    tenant: str
+    key_id: str
+    uses: int
+
+
+Fact = (
+    KeepFacets
+    | KeepPublished
+    | KeepArchived
+    | KeepLease
+    | KeepTenantKey
+    | ReplaceTenantKey
+    | KeepRewrapped
+    | ReserveUses
+)
