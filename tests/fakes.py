@@ -27,6 +27,7 @@ from seawall.app.ports import (
     KeepLease,
     KeepPatient,
     KeepPublished,
+    KeepReference,
     KeepSealed,
     OpenExchange,
     Published,
@@ -128,6 +129,7 @@ class MemoryLedger:
         self.documents: dict[str, list[Document[Spec]]] = defaultdict(list)
         self.patients: dict[tuple[str, str], tuple[str, ...]] = {}
         self.kept: dict[tuple[str, str, str], Sealed] = {}
+        self.references: dict[tuple[str, str, str], KeepReference] = {}
         self.spent: dict[str, int] = {}
         self.awaited: dict[tuple[str, str], str] = {}
         self.leases: dict[str, int] = {}
@@ -231,6 +233,10 @@ class MemoryLedger:
     def _(self, write: KeepSealed) -> None:
         context = write.sealed.context
         self.kept[context.tenant, context.kind, context.item] = write.sealed
+
+    @_apply.register
+    def _(self, write: KeepReference) -> None:
+        self.references[write.tenant, write.kind, write.item] = write
 
     @_apply.register
     def _(self, write: KeepDocument) -> None:
@@ -375,6 +381,15 @@ class MemoryStore:
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""
         return self._ledger.kept.get((tenant, kind, item))
+
+    async def reference(self, tenant: str, kind: str, item: str) -> str | None:
+        """Return the digest of a sealed value that lies in the payload store, or None."""
+        held = self._ledger.references.get((tenant, kind, item))
+        return held.digest if held else None
+
+    async def referred(self, digests: Sequence[str]) -> frozenset[str]:
+        """Return those of these digests that a reference names, whichever tenant's."""
+        return frozenset(digests) & {held.digest for held in self._ledger.references.values()}
 
 
 class MemoryKeys:

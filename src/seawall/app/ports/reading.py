@@ -158,3 +158,11 @@ class Store(Protocol):
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""
         ...
+
+    async def reference(self, tenant: str, kind: str, item: str) -> str | None:
+        """Return the digest of a sealed value that lies in the payload store, or None."""
+        ...
+
+    async def referred(self, digests: Sequence[str]) -> frozenset[str]:
+        """Return those of these digests that a reference names, whichever tenant's."""
+        ...

@@ -30,6 +30,20 @@ class KeepSealed:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepReference:
+    """Keep where a sealed value lies outside the database, durable there already.
+
+    By the digest of its ciphertext, replacing an older one of the same tenant, kind and item.
+    """
+
+    tenant: str
+    kind: str
+    item: str
+    subject: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeepDocument:
     """Keep a new version of a document; `Conflict` if that version exists."""
 
@@ -102,6 +116,7 @@ class DropTenantKeys:
 
 Write = (
     KeepSealed
+    | KeepReference
     | KeepDocument
     | KeepPatient
     | SpendAssertion
