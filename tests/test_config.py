@@ -11,6 +11,8 @@ from seawall.config import (
     ArchiveBucket,
     ArchiveFolder,
     Passphrase,
+    PayloadBucket,
+    PayloadFolder,
     Settings,
     TimeStamps,
     Witness,
@@ -225,6 +227,26 @@ def test_tables_of_the_file_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("[payloads]\nfolder = 'payloads'", PayloadFolder("payloads")),
+        ("[payloads]\nbucket = 'clinic'\nprefix = 'p'", PayloadBucket("clinic", "p")),
+        (
+            "database = 'postgresql://u@h/x'\n[payloads]\nfolder = '/mnt/payloads'",
+            PayloadFolder("/mnt/payloads"),
+        ),
+    ],
+)
+def test_the_place_of_payloads_is_read(
+    tmp_path: Path, text: str, expected: PayloadFolder | PayloadBucket | None
+) -> None:
+    """A folder or a bucket; without a table they stay in the database."""
+    (tmp_path / "seawall.toml").write_text(text, "utf-8")
+    assert expected == read_settings(tmp_path, {}).payloads
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "witnesses = 1",
@@ -244,6 +266,16 @@ def test_tables_of_the_file_are_read(tmp_path: Path) -> None:
             "[[archives]]\nname = 'b'\nbucket = 'x'\n"
             "endpoint = 'https://S.example/'\nprefix = '/p/'"
         ),
+        "[payloads]",
+        "payloads = 'x'",
+        "[payloads]\nfolder = ''",
+        "[payloads]\nbucket = ''",
+        "[payloads]\nfolder = 'x'\nbucket = 'y'",
+        "[payloads]\nbucket = 'y'\nendpoint = 'http://s.example'",
+        "[payloads]\nfolder = 'x'\nmore = 'y'",
+        "[payloads]\nfolder = '/x'\n[[archives]]\nname = 'a'\nfolder = '/y/../x'",
+        "[payloads]\nbucket = 'x'\n[[archives]]\nname = 'a'\nbucket = 'x'\nprefix = '/'",
+        "database = 'postgresql://u@h/x'\n[payloads]\nfolder = 'not-shared'",
         "[timestamps]\nurl = 'u'",
         "timestamps = 'u'",
         "publish_seconds = 0.5",

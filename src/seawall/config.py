@@ -25,6 +25,8 @@ DEMO_FOLDER: Final = Path("seawall-demo")
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _DATABASE: Final = re.compile(r"postgresql://[^\s:@/?#]+@[^\s@?#]*/[A-Za-z0-9_-]+(\?[^\s#@]*)?")
 _SCALARS: Final = frozenset({"str", "int", "float"})
+_PROVIDERS: Final = ("file", "openbao", "aws")
+_PREFIX: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -65,6 +67,53 @@ class ArchiveBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadFolder:
+    """The `[payloads]` table with a `folder`: sealed requests and answers as files."""
+
+    folder: str
+    """Relative to the data folder; a mount, where several replicas share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadBucket:
+    """The `[payloads]` table with a `bucket`: sealed requests and answers in S3, no versions.
+
+    Credentials are those that boto3 finds; they are no settings.
+    """
+
+    bucket: str
+    prefix: str = ""
+    endpoint: str = ""
+    """URL of another S3 service than AWS's; empty means AWS."""
+    region: str = "us-east-1"
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The `[keys]` table: which key manager holds the root keys, apart from the data.
+
+    Its credentials are no settings: they come from variables, or from what boto3 finds.
+    """
+
+    provider: str = "file"
+    """`file` (in the data folder, for one machine), `openbao` (Vault too) or `aws` (KMS)."""
+    url: str = ""
+    """Where OpenBao answers."""
+    mount: str = "transit"
+    """Where OpenBao's transit engine is mounted."""
+    prefix: str = "seawall"
+    """What the names of this installation's root keys begin with, in the key manager."""
+    authority: str = ""
+    """PEM file of the authority that the key manager's certificate is from."""
+    namespace: str = ""
+    region: str = ""
+    """The region of AWS KMS."""
+    endpoint: str = ""
+    """URL of another KMS than AWS's; empty means AWS."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeStamps:
     """The `[timestamps]` table: an RFC 3161 authority that stamps published checkpoints."""
 
@@ -102,6 +151,11 @@ class Settings:
     """How often a checkpoint that has grown is published: witnessed, stamped, archived."""
     archives: tuple[ArchiveFolder | ArchiveBucket, ...] = ()
     timestamps: TimeStamps | None = None
+    keys: Keys = Keys()
+    key_days: int = 365
+    """How old a tenant's key may become before its rotation is overdue."""
+    payloads: PayloadFolder | PayloadBucket | None = None
+    """Where sealed requests and answers are kept; None means in the database."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004  TCP
@@ -113,12 +167,49 @@ class Settings:
         if self.database_pages < 0:
             raise _wrong("database_pages", "use 0, or the most pages that the database may have")
         self._check_outside()
+        self._check_keys()
+        self._check_payloads()
         if not _HOST_NAME.fullmatch(self.name):
             raise _wrong("name", "use a host name, such as seawall.example.org")
         try:
             ip_address(self.host)
         except ValueError:
             raise _wrong("host", "use an IP address, such as 127.0.0.1") from None
+
+    def _check_payloads(self) -> None:
+        """Refuse what cannot be a payload store, or would be another's."""
+        if self.payloads is None:
+            return
+        if isinstance(self.payloads, PayloadFolder):
+            if not self.payloads.folder:
+                raise _wrong("payloads", "name the folder")
+            if self.database and not Path(self.payloads.folder).is_absolute():
+                raise _wrong("payloads", "name a mount that every replica shares, from / on")
+            here: tuple[str, ...] = (
+                "folder",
+                str((self.data_dir / self.payloads.folder).resolve()),
+            )
+        else:
+            if not self.payloads.bucket:
+                raise _wrong("payloads", "name the bucket")
+            if self.payloads.endpoint and not self.payloads.endpoint.startswith("https://"):
+                raise _wrong("payloads", "use an endpoint that starts with https://")
+            here = _bucket_at(self.payloads)
+        if here in map(_whereabouts, self.archives):
+            raise _wrong("payloads", "use another folder or prefix than an archive's")
+
+    def _check_keys(self) -> None:
+        """Refuse a key manager that is not known, or that says too little."""
+        if self.keys.provider not in _PROVIDERS:
+            raise _wrong("keys: provider", f"use one of {', '.join(_PROVIDERS)}")
+        if self.keys.provider == "openbao" and not self.keys.url:
+            raise _wrong("keys: url", "say where OpenBao answers")
+        if self.keys.provider == "aws" and not self.keys.region:
+            raise _wrong("keys: region", "say in which region the keys are")
+        if not _PREFIX.fullmatch(self.keys.prefix):
+            raise _wrong("keys: prefix", "use lower-case letters, digits and '-'")
+        if self.key_days < 1:
+            raise _wrong("key_days", "use 1 or more days")
 
     def _check_outside(self) -> None:
         """Refuse what cannot be about witnesses, archives and the database."""
@@ -150,9 +241,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
-    """What opens the key ring; shows nothing."""
+    """What opens the key ring, where no key manager does; shows nothing."""
 
     value: bytes = field(repr=False)
+    is_secret: bool = False
+    """Whether it is a mounted secret of random bytes, and not what a person chose."""
+
+    def needed(self) -> Passphrase:
+        """Return it; `Missing` if there is none."""
+        if not self.value:
+            raise Missing(
+                "passphrase-missing",
+                "there is no passphrase for the key ring",
+                "set SEAWALL_PASSPHRASE_FILE to a file that holds it, or SEAWALL_PASSPHRASE",
+            )
+        return self
 
 
 def read_settings(data_dir: Path | None, environment: Mapping[str, str], **given: Any) -> Settings:
@@ -171,27 +274,44 @@ def read_settings(data_dir: Path | None, environment: Mapping[str, str], **given
 def read_passphrase(
     folder: Path, environment: Mapping[str, str], file: Path | None = None
 ) -> Passphrase:
-    """Return the passphrase; `Missing` if there is none.
+    """Return the passphrase, or an empty one if there is none.
 
-    From `file`, SEAWALL_PASSPHRASE_FILE, SEAWALL_PASSPHRASE, in this order. A demo
-    leaves its passphrase in its folder and says so; nothing else does.
+    From `file`, SEAWALL_PASSPHRASE_FILE, SEAWALL_ROOT_SECRET_FILE (random bytes, taken as
+    they are), SEAWALL_PASSPHRASE, in this order. A demo leaves its passphrase in its folder
+    and says so; nothing else does. `Missing` if a file that is named cannot be read.
     """
     place = file or environment.get("SEAWALL_PASSPHRASE_FILE")
+    secret = environment.get("SEAWALL_ROOT_SECRET_FILE")
     text = environment.get("SEAWALL_PASSPHRASE")
+    if place is None and secret is not None:
+        return Passphrase(_read_secret(Path(secret)), is_secret=True)
     if place is None and text is None and (folder / "passphrase").exists():
         place = folder / "passphrase"
     if place is not None:
-        try:
-            text = Path(place).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            text = None
-    if not text:
+        text = _read_text(Path(place))
+    return Passphrase((text or "").encode())
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return _read_secret(path).decode().strip()
+    except UnicodeDecodeError:
         raise Missing(
             "passphrase-missing",
-            "there is no passphrase for the key ring",
-            "set SEAWALL_PASSPHRASE_FILE to a file that holds it, or SEAWALL_PASSPHRASE",
-        )
-    return Passphrase(text.encode())
+            "the passphrase's file is no text",
+            "name random bytes by SEAWALL_ROOT_SECRET_FILE, and a passphrase as text",
+        ) from None
+
+
+def _read_secret(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise Missing(
+            "passphrase-missing",
+            "the file that should open the key ring cannot be read",
+            "check SEAWALL_PASSPHRASE_FILE or SEAWALL_ROOT_SECRET_FILE, and permissions",
+        ) from None
 
 
 def read_database_password(environment: Mapping[str, str], name: str) -> str | None:
@@ -200,6 +320,15 @@ def read_database_password(environment: Mapping[str, str], name: str) -> str | N
     From the file that `NAME_FILE` names, else from the variable `NAME`; it is asked for
     at every connection, so that it may change. `Missing` if the file cannot be read.
     """
+    return _read_credential(environment, name, "database-password-missing")
+
+
+def read_key_token(environment: Mapping[str, str], name: str) -> str | None:
+    """Return a token of the key manager, read as `read_database_password` reads; None if none."""
+    return _read_credential(environment, name, "key-token-missing")
+
+
+def _read_credential(environment: Mapping[str, str], name: str, code: str) -> str | None:
     place = environment.get(f"{name}_FILE")
     if place is None:
         return environment.get(name) or None
@@ -207,7 +336,7 @@ def read_database_password(environment: Mapping[str, str], name: str) -> str | N
         return Path(place).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise Missing(
-            "database-password-missing",
+            code,
             f"the file that {name}_FILE names cannot be read",
             "check that it exists, and that the server may read it",
         ) from None
@@ -253,8 +382,22 @@ def _whereabouts(archive: ArchiveFolder | ArchiveBucket) -> tuple[str, ...]:
     """Return where an archive is, the same for two that are one place as far as settings show."""
     if isinstance(archive, ArchiveFolder):
         return ("folder", str(Path(archive.folder).resolve()))
-    endpoint = archive.endpoint.rstrip("/").lower()
-    return ("bucket", endpoint, archive.bucket, archive.prefix.strip("/"))
+    return _bucket_at(archive)
+
+
+def _bucket_at(place: ArchiveBucket | PayloadBucket) -> tuple[str, ...]:
+    endpoint = place.endpoint.rstrip("/").lower()
+    return ("bucket", endpoint, place.bucket, place.prefix.strip("/"))
+
+
+def _payloads(value: Any) -> PayloadFolder | PayloadBucket:
+    if isinstance(value, dict) and "bucket" in value:
+        return _table(PayloadBucket, value, "payloads")
+    return _table(PayloadFolder, value, "payloads")
+
+
+def _keys(value: Any) -> Keys:
+    return _table(Keys, value, "keys")
 
 
 def _time_stamps(value: Any) -> TimeStamps:
@@ -281,6 +424,8 @@ _TABLES: Final[dict[str, Callable[[Any], Any]]] = {
     "witnesses": _witnesses,
     "archives": _archives,
     "timestamps": _time_stamps,
+    "keys": _keys,
+    "payloads": _payloads,
 }
 """What `seawall.toml` alone can hold, since a variable is one line of text."""
 

@@ -39,6 +39,7 @@ _CANARY_KEPT: Final = timedelta(hours=1)
 _CONNECT_SECONDS: Final = 5
 _READ_SECONDS: Final = 15
 _ATTEMPTS: Final = 2
+_CONNECTIONS: Final = 4
 _IS_THERE: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _IS_MISSING: Final = ("NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed")
 _IS_FORBIDDEN: Final = 403
@@ -46,7 +47,12 @@ _NOT_LOCKED: Final = ("InvalidRequest", "ObjectLockConfigurationNotFoundError")
 
 
 def connect_s3(
-    *, endpoint: str, region: str, authority: str, read_seconds: float = _READ_SECONDS
+    *,
+    endpoint: str,
+    region: str,
+    authority: str,
+    read_seconds: float = _READ_SECONDS,
+    connections: int = _CONNECTIONS,
 ) -> Any:
     """Return a client of S3; credentials are those that boto3 finds.
 
@@ -70,7 +76,7 @@ def connect_s3(
             connect_timeout=min(_CONNECT_SECONDS, read_seconds),
             read_timeout=read_seconds,
             retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-            max_pool_connections=4,
+            max_pool_connections=connections,
             s3={"addressing_style": "path" if endpoint else "auto"},
         ),
     )
