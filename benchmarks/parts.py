@@ -93,7 +93,8 @@ class _Exchange:
     async def attribute(self) -> None:
         """Match the request to known patients."""
         keys, store = self.writer.keys, self.clinic.installation.store
-        terms = [keys.blind(TENANT, f"{kind}\n{value}") for kind, value in self.minimised.terms]
+        said = [f"{kind}\n{value}" for kind, value in self.minimised.terms]
+        terms = await keys.blind(TENANT, said)
         await store.patients(TENANT, terms)
 
     def rewrite(self) -> None:

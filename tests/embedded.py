@@ -11,10 +11,12 @@ import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
-from fakes import PUBLIC_KEY, RECEIPT_KEY, SIGNING_KEY
+from fake_keys import RECEIPT_KEY
+from fakes import PUBLIC_KEY, SIGNING_KEY
 from seawall.adapters.db.sequencer import Sequencer, Signer
 from seawall.adapters.db.sqlcipher import connect, prepare_schema
-from seawall.adapters.db.store import SqlKeys, SqlStore
+from seawall.adapters.db.key_store import SqlKeys
+from seawall.adapters.db.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -7,7 +7,6 @@ against the adapters alike. None of them is a mock: each does its work in memory
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from fake_keys import RECEIPT_KEY, MemoryKeys
 from seawall.app.ports import (
     Archived,
     CloseExchange,
+    DropTenantKeys,
     Head,
     KeepArchived,
     KeepDocument,
@@ -28,35 +29,37 @@ from seawall.app.ports import (
     KeepPatient,
     KeepPublished,
     KeepReference,
+    KeepRewrapped,
     KeepSealed,
+    KeepTenantKey,
     OpenExchange,
     Published,
+    ReplaceTenantKey,
+    ReserveUses,
+    ShredSubjects,
+    ShredTenant,
     SpendAssertion,
-    WrappedKey,
 )
 from seawall.core.errors import Conflict, Error, Missing, Refused
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
 from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.tree import Edge, extend, leaf_hash
 from seawall.core.phi.spans import Span
-from seawall.core.policy.grant import Grant, Receipt, check, receipt_mac
-from seawall.core.seal.envelope import Context, Sealed, seal, unseal
+from seawall.core.policy.grant import Receipt, receipt_mac
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from seawall.app.ports import Clock, Fact, Query, Random, Write
+    from seawall.app.ports import Fact, Query, Write
     from seawall.core.phi.clinical import ClinicalTerm
     from seawall.core.phi.identifiers import Label
     from seawall.core.phi.known import KnownIdentifiers
     from seawall.core.registers.endpoint import EndpointSpec
     from seawall.core.registers.spec import Document, Spec
+    from seawall.core.seal.envelope import Sealed
 
 START: Final = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 """When a fake clock starts, unless told otherwise: a Monday morning."""
-
-RECEIPT_KEY: Final = bytes(range(32))
-"""The key that authenticates receipts between the fake ledger and the fake key ring."""
 
 SIGNING_KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
 """The key that signs the fake ledger's checkpoints."""
@@ -133,6 +136,8 @@ class MemoryLedger:
         self.spent: dict[str, int] = {}
         self.awaited: dict[tuple[str, str], str] = {}
         self.leases: dict[str, int] = {}
+        self.keys = MemoryKeys()
+        """The wrapped keys, which are kept and shredded with the rest."""
         self.down: Error | None = None
         """When set, every append raises it and records nothing."""
         self.failing: dict[str, Error] = {}
@@ -184,6 +189,8 @@ class MemoryLedger:
                     self.logs[made.log].archived[made.bundle, made.archive] = made
                 case KeepLease(replica, until_ms):
                     self.leases[replica] = until_ms
+                case KeepTenantKey() | ReplaceTenantKey() | KeepRewrapped() | ReserveUses():
+                    self.keys.remember(fact)
 
     async def prune(self, log: str, minimum: int) -> None:
         """Delete what lies below `minimum`; `Refused` without two archives."""
@@ -211,6 +218,8 @@ class MemoryLedger:
         return [Receipt("", 0, raw, b"").body() for raw in self.logs[log].entries]
 
     def _refuse_conflict(self, write: Write) -> None:
+        if isinstance(write, DropTenantKeys):
+            self.keys.refuse_drop(write)
         if isinstance(write, KeepSealed) and write.replaces is not None:
             place = write.sealed.context
             held = self.kept.get((place.tenant, place.kind, place.item))
@@ -257,6 +266,26 @@ class MemoryLedger:
     @_apply.register
     def _(self, write: CloseExchange) -> None:
         self.awaited.pop((write.tenant, write.item), None)
+
+    @_apply.register
+    def _(self, write: ShredSubjects) -> None:
+        self.keys.shred(write)
+        for place, sealed in list(self.kept.items()):
+            if place[0] == write.tenant and sealed.context.subject in write.subjects:
+                del self.kept[place]
+        for subject in write.subjects:
+            self.patients.pop((write.tenant, subject), None)
+
+    @_apply.register
+    def _(self, write: ShredTenant) -> None:
+        self.keys.shred(write)
+        self.kept = {place: kept for place, kept in self.kept.items() if place[0] != write.tenant}
+        for place in [place for place in self.patients if place[0] == write.tenant]:
+            del self.patients[place]
+
+    @_apply.register
+    def _(self, write: DropTenantKeys) -> None:
+        self.keys.drop(write)
 
 
 class MemoryStore:
@@ -390,92 +419,6 @@ class MemoryStore:
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""
         return frozenset(digests) & {held.digest for held in self._ledger.references.values()}
-
-
-class MemoryKeys:
-    """The WrappedKeys port in memory."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, WrappedKey] = {}
-        self.reads = 0
-        """How often a key was asked for, which tells what a cache did."""
-
-    async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
-        """Return the newest data key of a subject and kind."""
-        self.reads += 1
-        place = (tenant, subject, kind)
-        mine = [key for key in self.held.values() if (key.tenant, key.subject, key.kind) == place]
-        return max(mine, key=lambda key: key.version, default=None)
-
-    async def by_id(self, tenant: str, key_id: str) -> WrappedKey | None:
-        """Return a data key by its id."""
-        self.reads += 1
-        key = self.held.get(key_id)
-        return key if key is not None and key.tenant == tenant else None
-
-    async def keep(self, key: WrappedKey) -> WrappedKey:
-        """Keep a new data key unless its version exists; return the current one."""
-        current = await self.current(key.tenant, key.subject, key.kind)
-        if current is not None and current.version >= key.version:
-            return current
-        self.held[key.key_id] = key
-        return key
-
-
-class MemoryKeyRing:
-    """The KeyRing port in memory: real envelopes, and the grant's real check."""
-
-    def __init__(self, clock: Clock, random: Random, receipt_key: bytes = RECEIPT_KEY) -> None:
-        self._clock = clock
-        self._random = random
-        self._receipt_key = receipt_key
-        self._tenants: dict[str, bytes] = {}
-        self.opened: list[Context] = []
-        """What was opened, in order."""
-
-    def prepare(self, tenant: str) -> None:
-        """Make the keys of a new tenant; nothing changes if it has them."""
-        if tenant not in self._tenants:
-            self._tenants[tenant] = self._random.bytes(32)
-
-    async def seal(self, plaintext: bytes, context: Context) -> Sealed:
-        """Encrypt under the subject's data key for this kind."""
-        key_id = hashlib.sha256(f"{context.subject}/{context.kind}".encode()).hexdigest()[:24]
-        return seal(
-            plaintext,
-            key=self._key(context),
-            key_id=key_id,
-            key_version=1,
-            nonce=self._random.bytes(12),
-            context=context,
-        )
-
-    async def open(self, sealed: Sealed, grant: Grant) -> bytes:
-        """Decrypt under a grant; `Refused` if it does not cover it, `Tampered` if changed."""
-        if not isinstance(grant, Grant):
-            raise TypeError("PHI is opened under a grant")
-        check(
-            grant,
-            sealed.context,
-            receipt_key=self._receipt_key,
-            tenant=sealed.context.tenant,
-            now_ms=self._clock.now_ms(),
-        )
-        self.opened.append(sealed.context)
-        return unseal(sealed, self._key(sealed.context))
-
-    def blind(self, tenant: str, term: str) -> str:
-        """Return a keyed digest of a search term."""
-        return hmac.digest(self._of(tenant), f"blind/{term}".encode(), hashlib.sha256).hex()
-
-    def _key(self, context: Context) -> bytes:
-        place = f"data/{context.subject}/{context.kind}".encode()
-        return hmac.digest(self._of(context.tenant), place, hashlib.sha256)
-
-    def _of(self, tenant: str) -> bytes:
-        if tenant not in self._tenants:
-            raise Missing("key-missing", "the key ring has no key of this tenant", "prepare it")
-        return self._tenants[tenant]
 
 
 class RecordingNotifier:

@@ -5,16 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from fakes import (
-    FakeClock,
-    FakeRandom,
-    MemoryKeyRing,
-    MemoryLedger,
-    MemoryStore,
-    RecordingNotifier,
-    ScriptedAnswer,
-    ScriptedModel,
-)
+from fake_keys import MemoryKeyRing
+from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore, RecordingNotifier, ScriptedAnswer, ScriptedModel
 from seawall.adapters.tokens import SignedTokens, make_client_key
 from seawall.app.ask_model import AskModel
 from seawall.app.close_exchanges import CloseExchanges
@@ -84,7 +76,7 @@ class Practice:
         """Open the tenant and apply its documents."""
         for log in (SYSTEM_LOG, TENANT):
             await self.ledger.open_log(log, f"localhost/log/{log}")
-        self.keys.prepare(TENANT)
+        await self.keys.prepare(TENANT)
         await self.documents.load()
         await self.documents.apply(OPERATOR, documents())
 

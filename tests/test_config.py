@@ -172,7 +172,7 @@ def test_the_passphrase_is_taken_from_the_nearest_place(tmp_path: Path) -> None:
 def test_without_a_passphrase_nothing_starts(tmp_path: Path, variables: dict[str, str]) -> None:
     """No passphrase, an empty one and a file that is not there are Missing."""
     with pytest.raises(Missing) as caught:
-        read_passphrase(tmp_path, variables)
+        read_passphrase(tmp_path, variables).needed()
     assert caught.value.code == "passphrase-missing"
 
 
@@ -181,7 +181,14 @@ def test_a_passphrase_file_must_be_text(tmp_path: Path) -> None:
     for raw in (b"\xff", b" \n"):
         (tmp_path / "named").write_bytes(raw)
         with pytest.raises(Missing):
-            read_passphrase(tmp_path, {}, tmp_path / "named")
+            read_passphrase(tmp_path, {}, tmp_path / "named").needed()
+
+
+def test_a_mounted_secret_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Random bytes are no text, and keep their last byte even where it is a space."""
+    (tmp_path / "mounted").write_bytes(b"\xff\x00 ")
+    variables = {"SEAWALL_ROOT_SECRET_FILE": str(tmp_path / "mounted")}
+    assert read_passphrase(tmp_path, variables) == Passphrase(b"\xff\x00 ", is_secret=True)
 
 
 def test_a_passphrase_shows_nothing() -> None:

@@ -15,7 +15,8 @@ from sqlalchemy.pool import QueuePool
 
 from embedded import DATABASE_KEY, ORIGIN, opened
 from examples import an_entry
-from fakes import PUBLIC_KEY, RECEIPT_KEY, SIGNING_KEY
+from fake_keys import RECEIPT_KEY
+from fakes import PUBLIC_KEY, SIGNING_KEY
 from faults.faulty import whole
 from seawall.adapters.db import postgres
 from seawall.adapters.db import sqlcipher as embedded_database

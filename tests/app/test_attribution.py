@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def whose(practice: Practice, reference: str) -> str:
     """Return the ledger id of a patient."""
-    term = practice.keys.blind(TENANT, f"reference\n{reference}")
+    [term] = await practice.keys.blind(TENANT, [f"reference\n{reference}"])
     ((patient,),) = (await practice.store.patients(TENANT, [term])).values()
     return patient
 

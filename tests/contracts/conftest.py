@@ -14,22 +14,14 @@ import pytest
 import embedded
 import postgres
 from embedded import ORIGIN
-from fakes import (
-    RECEIPT_KEY,
-    FakeClock,
-    FakeRandom,
-    MemoryKeyRing,
-    MemoryKeys,
-    MemoryLedger,
-    MemoryStore,
-)
-from seawall.adapters.keys.file import FileKeyRing
-from seawall.adapters.keys.ring_file import RingFile
+from fake_keys import RECEIPT_KEY, MemoryKeyManager, MemoryKeyRing, MemoryKeys
+from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore
+from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.tokens import SignedTokens
+from seawall.app.ports import TenantKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from postgres import Server
     from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
@@ -94,21 +86,45 @@ async def postgres_wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator
         yield database.keys
 
 
-def memory_ring(_folder: Path, clock: FakeClock) -> KeyRing:
-    """Return the fake."""
-    return MemoryKeyRing(clock, FakeRandom())
+@asynccontextmanager
+async def memory_ring(_: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
+    """Yield the fake."""
+    yield MemoryKeyRing(clock, FakeRandom())
 
 
-def file_ring(folder: Path, clock: FakeClock) -> KeyRing:
-    """Return the key ring over a ring file."""
-    random = FakeRandom()
-    return FileKeyRing(
-        ring=RingFile.create(folder / "ring.json", b"passphrase", random),
-        keys=MemoryKeys(),
+def envelope_ring(keys: WrappedKeys, clock: FakeClock) -> EnvelopeKeyRing:
+    """Return the product's key ring over wrapped keys, and a key manager in memory."""
+    manager = MemoryKeyManager()
+    return EnvelopeKeyRing(
+        manager=manager,
+        operator=manager,
+        keys=keys,
         receipt_key=RECEIPT_KEY,
         clock=clock,
-        random=random,
+        random=FakeRandom(),
     )
+
+
+@asynccontextmanager
+async def ring_in_memory(_: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
+    """Yield the product's over wrapped keys in memory."""
+    yield envelope_ring(MemoryKeys(), clock)
+
+
+@asynccontextmanager
+async def ring_embedded(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
+    """Yield the product's over the SQLCipher database."""
+    async with embedded_wrapped_keys(request) as keys:
+        yield envelope_ring(keys, clock)
+
+
+@asynccontextmanager
+async def ring_on_postgres(
+    request: pytest.FixtureRequest, clock: FakeClock
+) -> AsyncIterator[KeyRing]:
+    """Yield the product's over PostgreSQL."""
+    async with postgres_wrapped_keys(request) as keys:
+        yield envelope_ring(keys, clock)
 
 
 @pytest.fixture(params=[memory_books, embedded_books, postgres_books])
@@ -121,18 +137,21 @@ async def books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
 
 @pytest.fixture(params=[memory_wrapped_keys, embedded_wrapped_keys, postgres_wrapped_keys])
 async def wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator[WrappedKeys]:
-    """Yield each WrappedKeys, empty."""
+    """Yield each WrappedKeys, with two versions of the keys of two tenants and no data key."""
     async with request.param(request) as made:
+        for tenant in ("clinic", "school"):
+            for version in (1, 2):
+                await made.keep_tenant_key(TenantKey(tenant, "data", version, 1, b"wrapped"))
         yield made
 
 
-@pytest.fixture(params=[memory_ring, file_ring])
-def ring(request: pytest.FixtureRequest, tmp_path: Path) -> Ring:
-    """Return each KeyRing with the tenant `clinic`."""
+@pytest.fixture(params=[memory_ring, ring_in_memory, ring_embedded, ring_on_postgres])
+async def ring(request: pytest.FixtureRequest) -> AsyncIterator[Ring]:
+    """Yield each KeyRing with the tenant `clinic`."""
     clock = FakeClock()
-    keys: KeyRing = request.param(tmp_path, clock)
-    keys.prepare("clinic")
-    return Ring(keys, clock)
+    async with request.param(request, clock) as keys:
+        await keys.prepare("clinic")
+        yield Ring(keys, clock)
 
 
 @pytest.fixture(params=[SignedTokens])

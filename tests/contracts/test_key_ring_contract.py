@@ -9,7 +9,7 @@ import pytest
 
 from embedded import ORIGIN
 from examples import a_context, a_granting_entry
-from fakes import RECEIPT_KEY
+from fake_keys import RECEIPT_KEY
 from seawall.core.errors import Error, Missing, Refused, Tampered
 from seawall.core.ledger.encoding import encode
 from seawall.core.policy.grant import Grant, Receipt, receipt_mac
@@ -88,7 +88,7 @@ async def test_a_forged_receipt_opens_nothing(ring: Ring) -> None:
 
 async def test_a_grant_of_another_tenant_opens_nothing(ring: Ring) -> None:
     """A tenant's entry says nothing about another tenant's PHI."""
-    ring.keys.prepare("school")
+    await ring.keys.prepare("school")
     assert await refusal(ring, granting(ring, tenant="school")) == "grant-foreign"
 
 
@@ -147,21 +147,31 @@ async def test_an_unprepared_tenant_has_no_keys(ring: Ring) -> None:
     with pytest.raises(Missing):
         await ring.keys.seal(TEXT, a_context(tenant="school"))
     with pytest.raises(Missing):
-        ring.keys.blind("school", "term")
+        await ring.keys.blind("school", ["term"])
 
 
 async def test_preparing_again_keeps_the_keys(ring: Ring) -> None:
     """What was sealed before a second preparation still opens, and terms still match."""
-    sealed, blind = await ring.keys.seal(TEXT, a_context()), ring.keys.blind("clinic", "toy")
-    ring.keys.prepare("clinic")
+    sealed = await ring.keys.seal(TEXT, a_context())
+    blind = await ring.keys.blind("clinic", ["toy"])
+    await ring.keys.prepare("clinic")
     assert await ring.keys.open(sealed, Grant(granting(ring))) == TEXT
-    assert blind == ring.keys.blind("clinic", "toy")
+    assert blind == await ring.keys.blind("clinic", ["toy"])
 
 
-def test_blind_terms_match_within_one_tenant_only(ring: Ring) -> None:
+async def test_blind_terms_match_within_one_tenant_only(ring: Ring) -> None:
     """Equal terms give equal digests; another term or another tenant gives another one."""
-    ring.keys.prepare("school")
-    first = ring.keys.blind("clinic", "toy")
-    assert first == ring.keys.blind("clinic", "toy")
-    assert len({first, ring.keys.blind("clinic", "Toy"), ring.keys.blind("school", "toy")}) == 3
+    await ring.keys.prepare("school")
+    first, other = await ring.keys.blind("clinic", ["toy", "Toy"])
+    assert [other, first] == await ring.keys.blind("clinic", ["Toy", "toy"])
+    assert len({first, other, *await ring.keys.blind("school", ["toy"])}) == 3
     assert "toy" not in first
+
+
+async def test_what_was_let_go_of_is_found_again(ring: Ring) -> None:
+    """After a tenant's keys left the memory, what they sealed opens, and terms match."""
+    sealed = await ring.keys.seal(TEXT, a_context())
+    blind = await ring.keys.blind("clinic", ["toy"])
+    ring.keys.forget("clinic")
+    assert await ring.keys.open(sealed, Grant(granting(ring))) == TEXT
+    assert blind == await ring.keys.blind("clinic", ["toy"])

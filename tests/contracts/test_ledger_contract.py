@@ -9,7 +9,7 @@ import pytest
 
 from embedded import ORIGIN
 from examples import a_context, a_document, a_sealed, an_entry
-from fakes import RECEIPT_KEY
+from fake_keys import RECEIPT_KEY
 from seawall.app.ports import (
     CloseExchange,
     KeepDocument,

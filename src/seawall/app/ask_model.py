@@ -197,10 +197,10 @@ class AskModel:
     async def _attribute(self, trip: Trip, minimised: Minimised) -> tuple[str, ...]:
         """Return whose data this is; `Refused` if it is plainly not the named patient's."""
         named = trip.recalled.patient
-        kinds = {
-            self._keys.blind(trip.tenant, f"{kind}\n{value}"): kind
-            for kind, value in minimised.terms
-        }
+        terms = sorted(minimised.terms)
+        said = [f"{kind}\n{value}" for kind, value in terms]
+        blinded = await self._keys.blind(trip.tenant, said) if said else []
+        kinds = {term: kind for term, (kind, _) in zip(blinded, terms, strict=True)}
         matched = await self._store.patients(trip.tenant, list(kinds)) if kinds else {}
         others = {
             (kinds[term], patient)

@@ -52,11 +52,9 @@ class ImportPatient:
         known = KnownIdentifiers.from_fhir(fhir)
         tenant = principal.tenant
         references = [str(fhir.get("id", "")), *known.record_numbers]
-        blinded = [
-            self._keys.blind(tenant, f"reference\n{reference}")
-            for reference in references
-            if reference
-        ]
+        blinded = await self._keys.blind(
+            tenant, [f"reference\n{reference}" for reference in references if reference]
+        )
         if not blinded:
             raise Invalid(
                 "patient-unnamed",
@@ -67,9 +65,9 @@ class ImportPatient:
         sealed = await self._keys.seal(
             known.to_json(), Context(tenant, IDENTIFIERS, patient, patient)
         )
-        terms = [
-            self._keys.blind(tenant, f"{kind}\n{value}") for kind, value in known.index_terms()
-        ]
+        terms = await self._keys.blind(
+            tenant, [f"{kind}\n{value}" for kind, value in known.index_terms()]
+        )
         receipt = await self._ledger.append(
             tenant,
             entry(

@@ -125,7 +125,7 @@ class Recall:
         if conversation is not None:
             use_case = decision.use_case.name if decision.use_case else ""
             word = f"conversation\n{principal.name}\n{use_case}\n{conversation}"
-            recalled.conversation = self._keys.blind(tenant, word)
+            [recalled.conversation] = await self._keys.blind(tenant, [word])
             earlier = await self._store.sealed(tenant, PLACEHOLDERS, recalled.conversation)
             if earlier is not None:
                 _check_same(earlier.context, recalled.patient)
@@ -175,7 +175,7 @@ class Recall:
         return Grant(receipt)
 
     async def _find_patient(self, tenant: str, reference: str) -> str:
-        term = self._keys.blind(tenant, f"reference\n{reference}")
+        [term] = await self._keys.blind(tenant, [f"reference\n{reference}"])
         found = (await self._store.patients(tenant, [term])).get(term, frozenset())
         if len(found) != 1:
             raise Refused(

@@ -10,6 +10,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
+from seawall.adapters.db.claiming import claim_for
 from seawall.adapters.db.sequencer import Sequencer
 from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
 from seawall.app.ports import Ledger
@@ -63,6 +64,10 @@ class Database(Protocol):
         """Make the tables or take the steps that they lack, or refuse what is not prepared."""
         ...
 
+    def claim_for(self, ring: str) -> None:
+        """Note whose key ring this database goes with; `Conflict` if it is another's."""
+        ...
+
     def appending(self, signer: Signer) -> Appending:
         """Begin to append."""
         ...
@@ -100,6 +105,10 @@ class FolderDatabase:
     def prepare(self) -> None:
         """Make the tables or take the steps that they lack."""
         prepare_schema(self.engine)
+
+    def claim_for(self, ring: str) -> None:
+        """Note whose key ring this database goes with; `Conflict` if it is another's."""
+        claim_for(self.engine, ring)
 
     def appending(self, signer: Signer) -> Sequencer:
         """Begin to append."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
 from seawall.compose.database import database_of
+from seawall.compose.key_manager import key_manager, key_operator, root_lock
 from seawall.compose.writer import Writer
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from seawall.app.ports import Clock, Detector, ModelClient, Random
+    from seawall.app.ports import Clock, Detector, KeyManager, KeyOperator, ModelClient, Random
     from seawall.compose.database import Database
     from seawall.config import Passphrase, Settings
 
@@ -47,7 +49,8 @@ class Installation:
         """Make a new data folder's key ring and database; `Conflict` if there is one."""
         random = SystemRandom()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = RingFile.create(settings.data_dir / RING, passphrase.value, random, _KEYS)
+        lock = root_lock(settings, passphrase)
+        ring = RingFile.create(settings.data_dir / RING, lock, random, _KEYS)
         made = cls(settings, ring, SystemClock(), random)
         made.database.prepare()
         return made
@@ -56,7 +59,8 @@ class Installation:
     def open(cls, settings: Settings, passphrase: Passphrase) -> Installation:
         """Unlock a data folder for reading; `Missing` if there is none, `Refused` if wrong."""
         random = SystemRandom()
-        ring = RingFile.unlock(settings.data_dir / RING, passphrase.value, random)
+        lock = root_lock(settings, passphrase)
+        ring = RingFile.unlock(settings.data_dir / RING, lock, random)
         return cls(settings, ring, SystemClock(), random)
 
     @cached_property
@@ -68,6 +72,16 @@ class Installation:
     def engine(self) -> Engine:
         """The pool of reading connections."""
         return self.database.engine
+
+    @cached_property
+    def key_manager(self) -> KeyManager:
+        """What holds the root keys, with the service's credentials."""
+        return key_manager(self.settings, self.ring)
+
+    @cached_property
+    def key_operator(self) -> KeyOperator | None:
+        """What makes and destroys root keys, if this process has an operator's credentials."""
+        return key_operator(self.settings, self.ring)
 
     @cached_property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -110,6 +124,7 @@ class Installation:
         with self.database.claim():
             # Nothing to do, unless an earlier process was ended before the tables were made.
             self.database.prepare()
+            self.database.claim_for(self._fingerprint())
             signer = Signer(self.signing_key.sign, self.public_key, self.ring.key("receipts"))
             appending = self.database.appending(signer)
             try:
@@ -122,3 +137,7 @@ class Installation:
                     await writer.end()
             finally:
                 appending.close()
+
+    def _fingerprint(self) -> str:
+        """Return what tells this key ring from another, and nothing of its keys."""
+        return hmac.digest(self.ring.key("receipts"), b"ring of this database", "sha256").hex()

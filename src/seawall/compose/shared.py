@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
+from seawall.adapters.db.claiming import claim_for
 from seawall.adapters.db.postgres import Address, check_rights, connect
 from seawall.adapters.db.postgres_ledger import PostgresLedger
 from seawall.adapters.db.postgres_pruner import PostgresPruner
@@ -57,6 +58,10 @@ class SharedDatabase:
         with connect(_address(self._settings)) as connection:
             check_prepared(connection)
             check_rights(connection)
+
+    def claim_for(self, ring: str) -> None:
+        """Note whose key ring this database goes with; `Conflict` if it is another's."""
+        claim_for(self.engine, ring)
 
     def appending(self, signer: Signer) -> PostgresLedger:
         """Begin to append."""

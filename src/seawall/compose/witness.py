@@ -57,9 +57,9 @@ def create_witness(folder: Path, name: str, passphrase: Passphrase) -> list[str]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / _RING).exists() and not (folder / _BOOK).exists():
         # An earlier attempt was ended between the two.
-        ring = RingFile.unlock(folder / _RING, passphrase.value, SystemRandom())
+        ring = RingFile.unlock(folder / _RING, passphrase.needed().value, SystemRandom())
     else:
-        ring = RingFile.create(folder / _RING, passphrase.value, SystemRandom(), _KEYS)
+        ring = RingFile.create(folder / _RING, passphrase.needed().value, SystemRandom(), _KEYS)
     vkeys = [str(each.key) for each in _keys(ring, name)]
     _certificate(folder, ring, name)
     WitnessFile.create(folder / _BOOK, vkeys)
@@ -100,7 +100,7 @@ async def serve_witness(
     """
     book = witness_book(folder)
     vkeys = book.vkeys()
-    ring = RingFile.unlock(folder / _RING, passphrase.value, SystemRandom())
+    ring = RingFile.unlock(folder / _RING, passphrase.needed().value, SystemRandom())
     keys = _keys(ring, parse_cosigner(vkeys[0]).name if vkeys else "")
     if [str(each.key) for each in keys] != vkeys:
         raise Tampered(

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
-from seawall.adapters.db.store import SqlKeys
+from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.gazetteers import load_detector
-from seawall.adapters.keys.file import FileKeyRing
+from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.logs import LogNotifier
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.adapters.tokens import SignedTokens
@@ -22,12 +22,14 @@ from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.issue_token import IssueToken
+from seawall.app.payloads import SweepPayloads
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.prune_ledger import PruneLedger
 from seawall.app.recall import Recall
 from seawall.app.record_reading import Auditors, RecordReading
 from seawall.app.rounds import Rounds
 from seawall.compose.archiving import archives_of, planning_of
+from seawall.compose.payloads import keeping_payloads, owner_of, payloads_of
 from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 _LEASE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 30.0
 _INDEXING_SECONDS: Final = 0.5
+_SWEEPING_SECONDS: Final = 86_400.0
 _TOTALS_SECONDS: Final = 5.0
 
 
@@ -71,9 +74,11 @@ class Writer:
         self._given_detector = detector
         self.ledger = sequencer
         clock, random, store = installation.clock, installation.random, installation.store
-        self.keys = FileKeyRing(
-            ring=installation.ring,
-            keys=SqlKeys(installation.engine, sequencer),
+        self.wrapped_keys = SqlKeys(installation.engine, sequencer)
+        self.keys = EnvelopeKeyRing(
+            manager=installation.key_manager,
+            operator=installation.key_operator,
+            keys=self.wrapped_keys,
             receipt_key=installation.ring.key("receipts"),
             clock=clock,
             random=random,
@@ -128,6 +133,8 @@ class Writer:
             clock=clock,
             indexing=self.indexing,
         )
+        self.payloads = payloads_of(installation.settings)
+        """Where exchanges' payloads are kept; None means in the database."""
         self.rounds = self._rounds()
         """What is done again and again while the server serves."""
 
@@ -154,6 +161,8 @@ class Writer:
 
     async def begin(self) -> None:
         """Open the system's log, read the documents, close what a crash left open."""
+        if self.payloads is not None:
+            await self.payloads.self_test(owner_of(self._installation))
         await self.ledger.open_log(SYSTEM_LOG, self._origin())
         await self.documents.load()
         if self._installation.database.is_shared:
@@ -176,6 +185,18 @@ class Writer:
             await self._models.close()
         for archive in self.archives:
             await archive.close()
+        if self.payloads is not None:
+            await self.payloads.close()
+
+    @property
+    def sweeping(self) -> SweepPayloads | None:
+        """What deletes payloads that nothing refers to any more, such as after a shredding."""
+        if self.payloads is None:
+            return None
+        installation = self._installation
+        return SweepPayloads(
+            payloads=self.payloads, store=installation.store, clock=installation.clock
+        )
 
     def _rounds(self) -> list[Rounds]:
         """Return what is done again and again, each in its own time."""
@@ -195,6 +216,9 @@ class Writer:
         if self.archives:
             seconds = self._installation.settings.publish_seconds
             rounds.append(Rounds("archiving", self.archiving.all, seconds=seconds, notifier=told))
+        if (sweeping := self.sweeping) is not None:
+            seconds = _SWEEPING_SECONDS
+            rounds.append(Rounds("sweeping", sweeping.forget, seconds=seconds, notifier=told))
         if self._installation.database.is_shared:
             claim, close = partial(self.closing.claim, self.replica), self.closing.close_expired
             rounds.append(Rounds("lease", claim, seconds=_LEASE_SECONDS, notifier=told))
@@ -207,7 +231,7 @@ class Writer:
         `Invalid` if the name is not a document name, or is the system's.
         """
         check_tenant(tenant)
-        self.keys.prepare(tenant)
+        await self.keys.prepare(tenant)
         await self.ledger.open_log(tenant, self._origin())
         await self.documents.load()
 
@@ -224,7 +248,7 @@ class Writer:
         ask_model = AskModel(
             documents=self.documents,
             recall=recall,
-            ledger=self.ledger,
+            ledger=keeping_payloads(self.ledger, self.payloads, installation.settings),
             store=installation.store,
             keys=self.keys,
             models=self._models,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,3 +48,8 @@ class BoundedCache(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Forget a value, if it is held."""
         self._held.pop(key, None)
+
+    def drop_if(self, is_unwanted: Callable[[K], bool]) -> None:
+        """Forget every value whose key is unwanted."""
+        for key in [key for key in self._held if is_unwanted(key)]:
+            del self._held[key]

@@ -220,6 +220,6 @@ async def _import(writer: Writer, installation: Installation, patients: dict[str
     """Import the patients that an earlier run has not."""
     principal = Principal("operator", "demo", TENANT)
     for patient in patients.values():
-        term = writer.keys.blind(TENANT, f"reference\n{patient.reference}")
+        [term] = await writer.keys.blind(TENANT, [f"reference\n{patient.reference}"])
         if not await installation.store.patients(TENANT, [term]):
             await writer.import_patient.import_patient(principal, patient.resource)

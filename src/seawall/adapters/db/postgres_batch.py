@@ -14,10 +14,10 @@ from seawall.adapters.db.heads import load_edge, rows_to_keep
 from seawall.adapters.db.postgres_changes import (
     Changes,
     NotAWriteError,
-    Statement,
-    insert,
     taken_queries,
 )
+from seawall.adapters.db.postgres_keys import locks
+from seawall.adapters.db.postgres_statement import Statement, insert
 from seawall.core.errors import Conflict, Missing
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.tree import Edge, extend, leaf_hash
@@ -102,6 +102,8 @@ class Batch:
             for statement in self._openings():
                 run(statement.query, statement.parameters, prepare=True)
             locked = run(_LOCK, (names,), prepare=True) if names else None
+            for lock in locks(write for job in self._jobs for write in job.writes):
+                run(lock.query, lock.parameters, prepare=True)
             # Asked after the locks are held: what a tenant's log guards cannot change any more.
             found = [run(query.query, query.parameters, prepare=True) for query in queries]
         for name, origin, edge in locked.fetchall() if locked else ():

@@ -8,18 +8,28 @@ and rows sorted, so that two replicas never wait for each other in a circle.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from seawall.adapters.db.postgres_keys import of_key_fact, of_keys, shredding
+from seawall.adapters.db.postgres_statement import Statement, columns_of, insert
+from seawall.adapters.db.statements import keys_in_use
 from seawall.app.ports import (
     CloseExchange,
+    DropTenantKeys,
     KeepArchived,
     KeepDocument,
     KeepFacets,
     KeepLease,
     KeepPatient,
     KeepPublished,
+    KeepRewrapped,
     KeepSealed,
+    KeepTenantKey,
     OpenExchange,
+    ReplaceTenantKey,
+    ReserveUses,
+    ShredSubjects,
+    ShredTenant,
     SpendAssertion,
     Write,
 )
@@ -44,19 +54,28 @@ _TAKEN: Final = {
     "document": "select 'document', tenant, kind, name, version::text from documents "
     "join unnest(%b::text[], %b::text[], %b::text[], %b::int[]) "
     "as wanted (tenant, kind, name, version) using (tenant, kind, name, version)",
+    # Asked after the keys are locked, so that no other replica adds one under them.
+    "keys": "select 'keys', tenant, below::text from unnest(%b::text[], %b::int[]) "
+    "as wanted (tenant, below) where exists (select 1 from data_keys "
+    "where data_keys.tenant = wanted.tenant and tenant_key_version < wanted.below)",
 }
+
+
+_FACTS: Final = (
+    KeepFacets,
+    KeepPublished,
+    KeepArchived,
+    KeepLease,
+    KeepTenantKey,
+    ReplaceTenantKey,
+    KeepRewrapped,
+    ReserveUses,
+)
+"""The order in which every replica keeps facts."""
 
 
 class NotAWriteError(RuntimeError):
     """A job asked for what is no write: a mistake of the program, told to that job alone."""
-
-
-class Statement(NamedTuple):
-    """SQL with its parameters, and how many rows it must touch where that is certain."""
-
-    query: str
-    parameters: tuple[Any, ...]
-    rows: int | None = None
 
 
 def taken_queries(writes: Iterable[Write]) -> Iterator[Statement]:
@@ -70,7 +89,7 @@ def taken_queries(writes: Iterable[Write]) -> Iterator[Statement]:
             wanted.setdefault(key[0], []).append(key)
     for kind, keys in wanted.items():
         columns: list[Any] = [list(column) for column in zip(*keys, strict=True)][1:]
-        if kind == "document":
+        if kind in {"document", "keys"}:
             columns[-1] = [int(version) for version in columns[-1]]
         yield Statement(_TAKEN[kind], tuple(columns))
 
@@ -87,6 +106,8 @@ def _key(write: Write) -> Key | None:
     if isinstance(write, KeepDocument):
         made = write.document
         return "document", write.tenant, made.kind, made.name, str(made.version)
+    if isinstance(write, DropTenantKeys):
+        return "keys", write.tenant, str(write.below)
     return None
 
 
@@ -103,7 +124,8 @@ class Changes:
     spent: dict[str, int] = field(default_factory=dict)
     made: list[tuple[str, str, str, int, bytes]] = field(default_factory=list)
     patients: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    sealed: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    sealed: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
+    shredding: list[ShredSubjects | ShredTenant | DropTenantKeys] = field(default_factory=list)
     keys: list[WrappedKey] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
@@ -148,7 +170,8 @@ class Changes:
         match write:
             case KeepSealed(sealed):
                 context = sealed.context
-                self.sealed[context.tenant, context.kind, context.item] = bytes(sealed)
+                place = (context.tenant, context.kind, context.item)
+                self.sealed[place] = (bytes(sealed), context.subject)
             case KeepDocument(tenant, made):
                 spec = canonical_spec(made.spec)
                 self.made.append((tenant, made.kind, made.name, made.version, spec))
@@ -161,6 +184,8 @@ class Changes:
             case CloseExchange(tenant, item):
                 if self.opened.pop((tenant, item), None) is None:
                     self.closed.add((tenant, item))
+            case ShredSubjects() | ShredTenant() | DropTenantKeys():
+                self.shredding.append(write)
 
     def statements(self) -> Iterator[Statement]:
         """Yield what makes the changes, in the order that every replica keeps to."""
@@ -173,13 +198,18 @@ class Changes:
             yield insert("documents", types, sorted(self.made), each=True)
         yield from self._statements_of_patients()
         if self.sealed:
-            kinds = ("text", "text", "text", "bytea")
-            sealed = [(*key, envelope) for key, envelope in sorted(self.sealed.items())]
-            then = "(tenant, kind, item) do update set envelope = excluded.envelope"
-            yield insert("sealed", kinds, sealed, then)
+            kinds = ("text", "text", "text", "bytea", "text")
+            sealed = [(*key, *kept) for key, kept in sorted(self.sealed.items())]
+            then = (
+                "(tenant, kind, item) do update set envelope = excluded.envelope, "
+                "subject = excluded.subject"
+            )
+            yield insert("sealed (tenant, kind, item, envelope, subject)", kinds, sealed, then)
         if self.keys:
-            yield _of_keys(self.keys)
-        for kind in (KeepFacets, KeepPublished, KeepArchived, KeepLease):
+            yield of_keys(self.keys)
+        for change in self.shredding:
+            yield from shredding(change)
+        for kind in _FACTS:
             for fact in self.facts:
                 if isinstance(fact, kind):
                     yield from _of_fact(fact)
@@ -190,7 +220,7 @@ class Changes:
                 "delete from open_exchanges using unnest(%b::text[], %b::text[]) "
                 "as closed (tenant, item) where open_exchanges.tenant = closed.tenant "
                 "and open_exchanges.item = closed.item",
-                _columns(sorted(self.closed)),
+                columns_of(sorted(self.closed)),
             )
         if self.opened:
             rows = [(*key, replica) for key, replica in sorted(self.opened.items())]
@@ -202,7 +232,7 @@ class Changes:
         yield Statement(
             "delete from patients using unnest(%b::text[], %b::text[]) as old (tenant, patient) "
             "where patients.tenant = old.tenant and patients.patient = old.patient",
-            _columns(sorted(self.patients)),
+            columns_of(sorted(self.patients)),
         )
         rows = sorted(
             {
@@ -228,6 +258,8 @@ def _conflict(write: Write) -> Conflict:
             f"{write.document.reference} was applied by someone else meanwhile",
             "apply again: it will become the next version",
         )
+    if isinstance(write, DropTenantKeys):
+        return keys_in_use()
     if isinstance(write, KeepSealed):
         return Conflict(
             "sealed-changed",
@@ -239,45 +271,6 @@ def _conflict(write: Write) -> Conflict:
         "an exchange of this id awaits its outcome",
         "send the request again; it gets a new id",
     )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True))
-
-
-def insert(
-    table: str,
-    types: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    conflict: str = "do nothing",
-    *,
-    each: bool = False,
-) -> Statement:
-    """Return what inserts rows by one statement; with `each`, all of them or it has failed."""
-    arrays = ", ".join(f"%b::{kind}[]" for kind in types)
-    query = f"insert into {table} select * from unnest({arrays}) on conflict {conflict}"  # noqa: S608  names of ours
-    return Statement(query, _columns(rows), len(rows) if each else None)
-
-
-def _of_keys(keys: Sequence[WrappedKey]) -> Statement:
-    """Keep data keys unless one of their version exists; the first one wins."""
-    rows = sorted(
-        (
-            (
-                key.key_id,
-                key.tenant,
-                key.subject,
-                key.kind,
-                key.version,
-                key.tenant_key_version,
-                key.wrapped,
-            )
-            for key in keys
-        ),
-        key=lambda row: row[1:5],
-    )
-    columns = "data_keys (key_id, tenant, subject, kind, version, tenant_key_version, wrapped)"
-    return insert(columns, ("text", "text", "text", "text", "int", "int", "bytea"), rows)
 
 
 def _of_fact(fact: Fact) -> Iterator[Statement]:
@@ -317,3 +310,5 @@ def _of_fact(fact: Fact) -> Iterator[Statement]:
                 "until_ms = excluded.until_ms",
                 (replica, until_ms),
             )
+        case KeepTenantKey() | ReplaceTenantKey() | KeepRewrapped() | ReserveUses():
+            yield of_key_fact(fact)

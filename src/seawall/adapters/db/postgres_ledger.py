@@ -23,11 +23,12 @@ import psycopg
 from seawall.adapters.db.postgres_batch import Batch, OvertakenError
 from seawall.adapters.db.postgres_jobs import Job, too_slow
 from seawall.adapters.db.sqlstates import translate_state
+from seawall.app.ports import ShredSubjects, ShredTenant
 from seawall.core.errors import Error
 from seawall.core.ledger.encoding import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from seawall.adapters.db.sequencer import Signer
     from seawall.app.ports import Fact, WrappedKey, Write
@@ -126,7 +127,8 @@ class PostgresLedger:
                     is_stopping = True
                     break
                 batch.append(following)
-            self._serve([job for job in batch if not job.is_abandoned])
+            for apart in _in_turn(batch):
+                self._serve([job for job in apart if not job.is_abandoned])
             if is_stopping:
                 break
         with suppress(psycopg.Error):
@@ -176,6 +178,22 @@ class PostgresLedger:
             made = self._connect()
             with self._changing:
                 self._connection = made
+
+
+def _in_turn(batch: Sequence[Job]) -> Iterator[list[Job]]:
+    """Yield a batch in parts: what deletes keys comes apart from what is before and after it.
+
+    Within a part all that is made is made at once, whatever the order of its jobs.
+    """
+    part: list[Job] = []
+    for job in batch:
+        if any(isinstance(write, ShredSubjects | ShredTenant) for write in job.writes):
+            yield part
+            yield [job]
+            part = []
+        else:
+            part.append(job)
+    yield part
 
 
 def _hang_up(connection: Any) -> None:

@@ -37,8 +37,11 @@ _SERVICE: Final = {
     "leases": "select, insert, update, delete",
     "documents": "select, insert",
     "patients": "select, insert, delete",
-    "sealed": "select, insert, update",
-    "data_keys": "select, insert",
+    "sealed": "select, insert, update, delete",
+    "payloads": "select, insert, update, delete",
+    "data_keys": "select, insert, update (tenant_key_version, wrapped, uses), delete",
+    "tenant_keys": "select, insert, update (root_version, wrapped), delete",
+    "installation": "select, insert",
     "assertions": "select, insert, delete",
     "open_exchanges": "select, insert, delete",
 }

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _STEPS: Final = Path(__file__).parent / "migrations"
-_KNOWN: Final = frozenset({None, "0001", REVISION})
+_KNOWN: Final = frozenset({None, "0001", "0002", REVISION})
+STAMP_TABLE: Final = (
+    "create table if not exists alembic_version (version_num varchar(32) not null, "
+    "constraint alembic_version_pkc primary key (version_num))"
+)
+"""The table in which Alembic finds a database's step."""
 
 
 def stamp(connection: Connection, revision: str) -> None:
     """Note in a database, for Alembic, which step its tables are of; replaces no note."""
-    connection.exec_driver_sql(
-        "create table if not exists alembic_version (version_num varchar(32) not null, "
-        "constraint alembic_version_pkc primary key (version_num))"
-    )
+    connection.exec_driver_sql(STAMP_TABLE)
     connection.execute(
         text("insert into alembic_version values (:revision) on conflict do nothing"),
         {"revision": revision},

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest step of `migrations`, which ends in these tables."""
 
 metadata: Final = MetaData()
@@ -148,8 +149,25 @@ sealed: Final = Table(
     Column("kind", Text, nullable=False),
     Column("item", Text, nullable=False),
     Column("envelope", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("tenant", "kind", "item"),
+    Index("sealed_by_subject", "tenant", "subject"),
 )
+"""Sealed values; `subject` says whose, as the envelope does, so that shredding finds them."""
+
+payloads: Final = Table(
+    "payloads",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("item", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    PrimaryKeyConstraint("tenant", "kind", "item"),
+    Index("payloads_by_subject", "tenant", "subject"),
+    sqlite_with_rowid=False,
+)
+"""Sealed values that a payload store outside holds, by the digest of their ciphertext."""
 
 data_keys: Final = Table(
     "data_keys",
@@ -161,8 +179,34 @@ data_keys: Final = Table(
     Column("version", Integer, nullable=False),
     Column("tenant_key_version", Integer, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
+    Column("uses", BigInteger, nullable=False, server_default="0"),
+    Column("made_ms", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "subject", "kind", "version"),
+    Index("data_keys_by_wrapping", "tenant", "tenant_key_version", "key_id"),
 )
+"""Data keys under their tenant's key; `uses` counts sealings that were reserved."""
+
+tenant_keys: Final = Table(
+    "tenant_keys",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("root_version", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "use", "version"),
+    sqlite_with_rowid=False,
+)
+"""Tenants' own keys under their root keys; an empty one marks a tenant that was shredded."""
+
+installation: Final = Table(
+    "installation",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What must be the same for every process of this database, such as whose key ring it is."""
 
 assertions: Final = Table(
     "assertions",

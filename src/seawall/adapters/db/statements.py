@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import sqlcipher3.dbapi2 as sqlcipher
 
 from seawall.app.ports import (
     CloseExchange,
+    DropTenantKeys,
     KeepArchived,
     KeepDocument,
     KeepFacets,
     KeepLease,
     KeepPatient,
     KeepPublished,
+    KeepRewrapped,
     KeepSealed,
+    KeepTenantKey,
     OpenExchange,
+    ReplaceTenantKey,
+    ReserveUses,
+    ShredSubjects,
+    ShredTenant,
     SpendAssertion,
 )
 from seawall.core.errors import Conflict, Refused
@@ -28,7 +35,18 @@ from seawall.core.seal.envelope import Sealed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from seawall.app.ports import Fact, WrappedKey, Write
+    from seawall.app.ports import Fact, TenantKey, WrappedKey, Write
+
+
+OF_SUBJECTS: Final = (
+    ("data_keys", "subject"),
+    ("sealed", "subject"),
+    ("payloads", "subject"),
+    ("patients", "patient"),
+)
+"""Which tables hold what goes with a subject, and the column that names it."""
+OF_TENANT: Final = ("data_keys", "sealed", "payloads", "patients")
+"""Which tables hold what goes with a tenant."""
 
 
 def apply_write(run: Callable[..., Any], write: Write) -> None:
@@ -60,10 +78,15 @@ def prune(run: Callable[..., Any], log: str, minimum: int) -> None:
 
 
 def keep_key(run: Callable[..., Any], key: WrappedKey) -> None:
-    """Keep a data key unless one of its version exists; the first one wins."""
+    """Keep a data key unless one of its version exists; the first one wins.
+
+    Nor is one kept whose tenant key is gone, which a slow process may still hold.
+    """
     run(
         "insert into data_keys (key_id, tenant, subject, kind, version, tenant_key_version, "
-        "wrapped) values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+        "wrapped, uses, made_ms) select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 where exists "
+        "(select 1 from tenant_keys where tenant = ?2 and use = 'data' and version = ?6 "
+        "and length(wrapped) > 0) on conflict do nothing",
         (
             key.key_id,
             key.tenant,
@@ -72,6 +95,8 @@ def keep_key(run: Callable[..., Any], key: WrappedKey) -> None:
             key.version,
             key.tenant_key_version,
             key.wrapped,
+            key.uses,
+            key.made_ms,
         ),
     )
 
@@ -94,9 +119,10 @@ def _(write: KeepSealed, run: Any) -> None:
                 "read it again, and then change it",
             )
     run(
-        "insert into sealed values (?, ?, ?, ?) on conflict (tenant, kind, item) "
-        "do update set envelope = excluded.envelope",
-        (context.tenant, context.kind, context.item, bytes(write.sealed)),
+        "insert into sealed (tenant, kind, item, envelope, subject) values (?, ?, ?, ?, ?) "
+        "on conflict (tenant, kind, item) "
+        "do update set envelope = excluded.envelope, subject = excluded.subject",
+        (context.tenant, context.kind, context.item, bytes(write.sealed), context.subject),
     )
 
 
@@ -164,6 +190,37 @@ def _(write: CloseExchange, run: Any) -> None:
     run("delete from open_exchanges where tenant = ? and item = ?", (write.tenant, write.item))
 
 
+@_apply.register
+def _(write: ShredSubjects, run: Any) -> None:
+    for subject in write.subjects:
+        for table, column in OF_SUBJECTS:
+            run(
+                f"delete from {table} where tenant = ? and {column} = ?",  # noqa: S608  names of ours
+                (write.tenant, subject),
+            )
+
+
+@_apply.register
+def _(write: ShredTenant, run: Any) -> None:
+    for table in OF_TENANT:
+        run(f"delete from {table} where tenant = ?", (write.tenant,))  # noqa: S608  names of ours
+    run(
+        "delete from tenant_keys where tenant = ?1 and (use, version) not in "
+        "(select use, max(version) from tenant_keys where tenant = ?1 group by use)",
+        (write.tenant,),
+    )
+    run("update tenant_keys set wrapped = x'' where tenant = ?", (write.tenant,))
+
+
+@_apply.register
+def _(write: DropTenantKeys, run: Any) -> None:
+    place = (write.tenant, write.below)
+    query = "select 1 from data_keys where tenant = ? and tenant_key_version < ? limit 1"
+    if run(query, place).fetchone():
+        raise keys_in_use()
+    run("delete from tenant_keys where tenant = ? and use = 'data' and version < ?", place)
+
+
 @singledispatch
 def _keep(fact: object, run: Callable[..., Any]) -> None:
     raise RuntimeError(f"{type(fact).__name__} is not a fact; {run!r} was not called")
@@ -210,4 +267,58 @@ def _(fact: KeepLease, run: Any) -> None:
         "insert into leases values (?, ?) on conflict (replica) do update set "
         "until_ms = excluded.until_ms",
         (fact.replica, fact.until_ms),
+    )
+
+
+@_keep.register
+def _(fact: KeepTenantKey, run: Any) -> None:
+    # A tenant that was shredded gets no keys any more, of whatever version.
+    run(
+        "insert into tenant_keys (tenant, use, version, root_version, wrapped, made_ms) "
+        "select ?1, ?2, ?3, ?4, ?5, ?6 where not exists (select 1 from tenant_keys "
+        "where tenant = ?1 and length(wrapped) = 0) on conflict do nothing",
+        tenant_key_row(fact.key),
+    )
+
+
+@_keep.register
+def _(fact: ReplaceTenantKey, run: Any) -> None:
+    key = fact.key
+    run(
+        "update tenant_keys set root_version = ?, wrapped = ? where tenant = ? and use = ? "
+        "and version = ? and root_version = ? and length(wrapped) > 0",
+        (key.root_version, key.wrapped, key.tenant, key.use, key.version, fact.before),
+    )
+
+
+@_keep.register
+def _(fact: KeepRewrapped, run: Any) -> None:
+    for key in fact.keys:
+        run(
+            "update data_keys set tenant_key_version = ?1, wrapped = ?2 where key_id = ?3 "
+            "and tenant = ?4 and tenant_key_version = ?5 and exists (select 1 from tenant_keys "
+            "where tenant = ?4 and use = 'data' and version = ?1 and length(wrapped) > 0)",
+            (key.to_version, key.wrapped, key.key_id, key.tenant, key.from_version),
+        )
+
+
+@_keep.register
+def _(fact: ReserveUses, run: Any) -> None:
+    run(
+        "update data_keys set uses = uses + ? where key_id = ? and tenant = ?",
+        (fact.uses, fact.key_id, fact.tenant),
+    )
+
+
+def tenant_key_row(key: TenantKey) -> tuple[str, str, int, int, bytes, int]:
+    """Return the columns of a tenant key's row, in the order of the table."""
+    return key.tenant, key.use, key.version, key.root_version, key.wrapped, key.made_ms
+
+
+def keys_in_use() -> Conflict:
+    """Return what it is to drop a tenant key under which a data key is still wrapped."""
+    return Conflict(
+        "keys-in-use",
+        "data keys are still wrapped under the keys that were to go",
+        "wrap them anew first: `seawall keys rewrap`",
     )

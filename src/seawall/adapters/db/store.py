@@ -9,7 +9,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import sqlcipher3.dbapi2 as sqlcipher
@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from seawall.adapters.db import finding
 from seawall.adapters.db.heads import stored_range
 from seawall.adapters.db.schema import (
-    data_keys,
     documents,
     entries,
     heads,
@@ -30,7 +29,7 @@ from seawall.adapters.db.schema import (
 )
 from seawall.adapters.db.sqlcipher import translate
 from seawall.adapters.db.sqlstates import translate_state
-from seawall.app.ports import SYSTEM_LOG, Head, WrappedKey
+from seawall.app.ports import SYSTEM_LOG, Head
 from seawall.core.errors import Missing, Unavailable
 from seawall.core.ledger.checkpoint import format_vkey
 from seawall.core.ledger.tree import TILE_WIDTH, leaf_hash, partial_tiles
@@ -92,19 +91,6 @@ _SEALED: Final = select(sealed.c.envelope).where(
     sealed.c.kind == bindparam("kind"),
     sealed.c.item == bindparam("item"),
 )
-_CURRENT_KEY: Final = (
-    select(data_keys)
-    .where(
-        data_keys.c.tenant == bindparam("tenant"),
-        data_keys.c.subject == bindparam("subject"),
-        data_keys.c.kind == bindparam("kind"),
-    )
-    .order_by(data_keys.c.version.desc())
-    .limit(1)
-)
-_KEY: Final = select(data_keys).where(
-    data_keys.c.key_id == bindparam("key_id"), data_keys.c.tenant == bindparam("tenant")
-)
 
 
 QUERY_SECONDS: Final = 5.0
@@ -112,14 +98,6 @@ QUERY_SECONDS: Final = 5.0
 _QUERIES_AT_ONCE: Final = 2
 _STEPS: Final = 10_000
 """After so many of SQLite's instructions it is asked whether a query may go on."""
-
-
-class Keeping(Protocol):
-    """What makes a wrapped key durable: the writer of either database."""
-
-    async def keep(self, key: WrappedKey) -> None:
-        """Keep a wrapped data key, unless its subject and kind have one of this version."""
-        ...
 
 
 class SqlStore:
@@ -136,11 +114,11 @@ class SqlStore:
 
     async def logs(self) -> list[Head]:
         """Return every log."""
-        return [self._head(row) for row in await _rows(self._engine, _LOGS)]
+        return [self._head(row) for row in await read(self._engine, _LOGS)]
 
     async def head(self, log: str) -> Head:
         """Return one log; `Missing` if there is none of this name."""
-        rows = await _rows(self._engine, _HEAD, log=log)
+        rows = await read(self._engine, _HEAD, log=log)
         if not rows:
             raise Missing(
                 "log-unknown",
@@ -151,7 +129,7 @@ class SqlStore:
 
     async def entries(self, log: str, start: int, stop: int) -> list[bytes]:
         """Return the entries `start` to `stop` (exclusive), as they were hashed."""
-        rows = await _rows(self._engine, _ENTRIES, log=log, start=start, stop=stop)
+        rows = await read(self._engine, _ENTRIES, log=log, start=start, stop=stop)
         return [row.entry for row in rows]
 
     async def tile(self, log: str, level: int, index: int) -> bytes:
@@ -159,10 +137,10 @@ class SqlStore:
 
         Tiles are rows, but for the incomplete one of level 0, which the last entries make.
         """
-        rows = await _rows(self._engine, _TILE, log=log, level=level, position=index)
+        rows = await read(self._engine, _TILE, log=log, level=level, position=index)
         if rows:
             return bytes(rows[0].hashes)
-        found = await _rows(self._engine, _HEAD, log=log)
+        found = await read(self._engine, _HEAD, log=log)
         if not found:
             return b""
         size, older = found[0].size, partial_tiles(found[0].edge)
@@ -193,7 +171,7 @@ class SqlStore:
 
     async def indexed(self, log: str) -> int:
         """Return up to which entry (exclusive) a log is indexed."""
-        rows = await _rows(self._engine, finding.INDEXED, log=log)
+        rows = await read(self._engine, finding.INDEXED, log=log)
         return int(rows[0].upto) if rows else 0
 
     async def has_facet(self, log: str, facet: str, value: str) -> bool:
@@ -206,23 +184,23 @@ class SqlStore:
     ) -> list[Published]:
         """Return the first `limit` published checkpoints of sizes over `above`, oldest first."""
         most = finding.ALL if limit is None else limit
-        rows = await _rows(self._engine, finding.PUBLISHED, log=log, above=above, most=most)
+        rows = await read(self._engine, finding.PUBLISHED, log=log, above=above, most=most)
         return [finding.published_of(row) for row in rows]
 
     async def last_published(self, log: str, size: int) -> Published | None:
         """Return the newest published checkpoint of at most this size, witnessed or not."""
-        rows = await _rows(self._engine, finding.LAST_PUBLISHED, log=log, size=size)
+        rows = await read(self._engine, finding.LAST_PUBLISHED, log=log, size=size)
         return finding.published_of(rows[0]) if rows else None
 
     async def newest_witnessed(self, log: str, covering: int) -> Published | None:
         """Return the newest published checkpoint that is witnessed, of at least this size."""
-        rows = await _rows(self._engine, finding.WITNESSED, log=log, covering=covering)
+        rows = await read(self._engine, finding.WITNESSED, log=log, covering=covering)
         return finding.published_of(rows[0]) if rows else None
 
     async def archived(self, log: str) -> list[Archived]:
         """Return what archives hold of a log, by bundle and archive."""
         return [
-            finding.archived_of(row) for row in await _rows(self._engine, finding.ARCHIVED, log=log)
+            finding.archived_of(row) for row in await read(self._engine, finding.ARCHIVED, log=log)
         ]
 
     async def documents(self, tenant: str) -> list[Document[Spec]]:
@@ -234,23 +212,23 @@ class SqlStore:
                 row.version,
                 read_spec(KINDS[row.kind], row.kind, row.name, orjson.loads(row.spec)),
             )
-            for row in await _rows(self._engine, _DOCUMENTS, tenant=tenant)
+            for row in await read(self._engine, _DOCUMENTS, tenant=tenant)
         ]
 
     async def document_counts(self) -> dict[str, int]:
         """Return how many versions of documents each tenant has; it grows with every change."""
-        return {row.tenant: row.held for row in await _rows(self._engine, _COUNTS)}
+        return {row.tenant: row.held for row in await read(self._engine, _COUNTS)}
 
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
-        return [row.log for row in await _rows(self._engine, _TENANTS)]
+        return [row.log for row in await read(self._engine, _TENANTS)]
 
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""
         found: dict[str, set[str]] = {}
         name = self._engine.dialect.name
         given = list(terms) if name == "postgresql" else orjson.dumps(list(terms)).decode()
-        for row in await _rows(self._engine, _PATIENTS[name], tenant=tenant, terms=given):
+        for row in await read(self._engine, _PATIENTS[name], tenant=tenant, terms=given):
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
@@ -260,16 +238,16 @@ class SqlStore:
         With `expired_at_ms`, only those whose replica holds no lease at that moment.
         """
         if expired_at_ms is None:
-            found = await _rows(self._engine, _OPEN_EXCHANGES, tenant=tenant)
+            found = await read(self._engine, _OPEN_EXCHANGES, tenant=tenant)
         else:
-            found = await _rows(
+            found = await read(
                 self._engine, _EXPIRED_EXCHANGES, tenant=tenant, now_ms=expired_at_ms
             )
         return [row.item for row in found]
 
     async def sealed(self, tenant: str, kind: str, item: str) -> Sealed | None:
         """Return a sealed value, or None if there is none."""
-        rows = await _rows(self._engine, _SEALED, tenant=tenant, kind=kind, item=item)
+        rows = await read(self._engine, _SEALED, tenant=tenant, kind=kind, item=item)
         return Sealed(bytes(rows[0].envelope)) if rows else None
 
     async def _ask(self, until: float, query: Executable, **values: Any) -> Sequence[Row[Any]]:
@@ -292,37 +270,7 @@ class SqlStore:
         )
 
 
-class SqlKeys:
-    """The WrappedKeys port: reads from the database, writes through its one writer."""
-
-    def __init__(self, engine: Engine, writer: Keeping) -> None:
-        self._engine = engine
-        self._writer = writer
-
-    async def current(self, tenant: str, subject: str, kind: str) -> WrappedKey | None:
-        """Return the newest data key of a subject and kind."""
-        return _key(
-            await _rows(self._engine, _CURRENT_KEY, tenant=tenant, subject=subject, kind=kind)
-        )
-
-    async def by_id(self, tenant: str, key_id: str) -> WrappedKey | None:
-        """Return a data key by its id."""
-        return _key(await _rows(self._engine, _KEY, tenant=tenant, key_id=key_id))
-
-    async def keep(self, key: WrappedKey) -> WrappedKey:
-        """Keep a new data key durably; return the one that is current afterwards."""
-        await self._writer.keep(key)
-        kept = await self.current(key.tenant, key.subject, key.kind)
-        if kept is None:
-            raise RuntimeError("a data key was kept and is not there")
-        return kept
-
-
-def _key(rows: Sequence[Row[Any]]) -> WrappedKey | None:
-    return WrappedKey(**rows[0]._mapping) if rows else None  # noqa: SLF001  public, despite its name
-
-
-async def _rows(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
+async def read(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
     """Run a read on a thread with a connection of the pool."""
     return await asyncio.to_thread(_read, engine, query, values)
 

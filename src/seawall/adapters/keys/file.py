@@ -1,150 +1,112 @@
-"""The embedded KeyRing: tenant keys from the ring file, data keys from the store.
+"""The key manager as a file: root keys in the key ring's file, for one machine.
 
-    root key -> tenant key -> data key per patient and kind -> AES-256-GCM
-
-A data key is made on first use, kept wrapped under its tenant's key, and held
-unwrapped for a limited time in a cache of limited size. This provider is for
-one machine: whoever has both the folder and the passphrase has the keys.
+Whoever has both the folder and what opens its key ring has the keys. What is
+destroyed here is gone from the file; an older copy of the file still holds it,
+so that shredding proves as much as is known of copies (164.310(d)(2)(i)).
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
+import re
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from seawall.app.ports import WrappedKey
-from seawall.core.bounded import BoundedCache
+from seawall.adapters.keys.wrapping import decrypt, encrypt
+from seawall.app.ports import Destruction, RootVersion, Secret
 from seawall.core.errors import Missing, Tampered
-from seawall.core.policy.grant import Grant, check
-from seawall.core.seal.envelope import Context, Sealed, seal, unseal
 
 if TYPE_CHECKING:
     from seawall.adapters.keys.ring_file import RingFile
-    from seawall.app.ports import Clock, Random, WrappedKeys
+    from seawall.app.ports import Clock, Random
 
-TENANT_KEY_VERSION: Final = 1
-_CACHE_SECONDS: Final = 600.0
-_CACHE_KEYS: Final = 10_000
+_PLACE: Final = "root-keys"
 
 
-class FileKeyRing:
-    """Seals freely; opens only what a ledger receipt grants."""
+class FileKeys:
+    """The Provider and the Operator over a ring file: who may open it may do all."""
 
-    def __init__(
-        self, *, ring: RingFile, keys: WrappedKeys, receipt_key: bytes, clock: Clock, random: Random
-    ) -> None:
+    provider: Final = "file"
+
+    def __init__(self, ring: RingFile, clock: Clock, random: Random) -> None:
         self._ring = ring
-        self._keys = keys
-        self._receipt_key = receipt_key
         self._clock = clock
         self._random = random
-        self._unwrapped: BoundedCache[str, bytes] = BoundedCache(
-            limit=_CACHE_KEYS, seconds=_CACHE_SECONDS
-        )
-        self._current: BoundedCache[tuple[str, str, str], WrappedKey] = BoundedCache(
-            limit=_CACHE_KEYS, seconds=_CACHE_SECONDS
-        )
-        self._making = asyncio.Lock()
-        self._blind: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
-        return "<FileKeyRing>"
+        return "<FileKeys>"
 
-    def prepare(self, tenant: str) -> None:
-        """Make the keys of a new tenant; nothing changes if it has them."""
-        self._ring.ensure(f"tenant/{tenant}/{TENANT_KEY_VERSION}")
-        self._ring.ensure(f"blind/{tenant}")
+    def wrap(self, name: str, secret: bytes, context: str) -> Secret:
+        """Wrap 32 bytes under the newest version of a root key."""
+        held = self._numbers(name)
+        if not held:
+            raise _missing()
+        version = held[-1]
+        key = self._ring.key(_place(name, version))
+        return Secret(version, encrypt(key, secret, _bound(name, version, context), self._random))
 
-    async def seal(self, plaintext: bytes, context: Context) -> Sealed:
-        """Encrypt under the subject's current data key for this kind."""
-        wrapped = await self._current_key(context)
-        return seal(
-            plaintext,
-            key=self._unwrap(wrapped),
-            key_id=wrapped.key_id,
-            key_version=wrapped.version,
-            nonce=self._random.bytes(12),
-            context=context,
-        )
-
-    async def open(self, sealed: Sealed, grant: Grant) -> bytes:
-        """Decrypt under a grant; `Refused` if it does not cover it, `Tampered` if changed."""
-        if not isinstance(grant, Grant):
-            raise TypeError("PHI is opened under a grant")
-        check(
-            grant,
-            sealed.context,
-            receipt_key=self._receipt_key,
-            tenant=sealed.context.tenant,
-            now_ms=self._clock.now_ms(),
-        )
-        held = self._unwrapped.get(sealed.key_id, self._clock.monotonic())
-        return unseal(sealed, held or await self._stored_key(sealed))
-
-    async def _stored_key(self, sealed: Sealed) -> bytes:
-        wrapped = await self._keys.by_id(sealed.context.tenant, sealed.key_id)
-        if wrapped is None:
-            raise Missing(
-                "data-key-missing",
-                f"the data key of this sealed {sealed.context.kind} is gone",
-                "it was shredded, or a backup must be restored",
-            )
-        return self._unwrap(wrapped)
-
-    def blind(self, tenant: str, term: str) -> str:
-        """Return HMAC-SHA-256 of a term under the tenant's own index key, in hex."""
-        key = self._blind.get(tenant)
-        if key is None:
-            key = self._blind[tenant] = self._ring.key(f"blind/{tenant}")
-        return hmac.digest(key, term.encode(), hashlib.sha256).hex()
-
-    async def _current_key(self, context: Context) -> WrappedKey:
-        place = (context.tenant, context.subject, context.kind)
-        held = self._current.get(place, self._clock.monotonic())
-        if held is not None:
-            return held
-        async with self._making:
-            found = await self._keys.current(*place)
-            if found is None:
-                found = await self._keys.keep(self._new_key(*place))
-            self._current.put(place, found, self._clock.monotonic())
-        return found
-
-    def _new_key(self, tenant: str, subject: str, kind: str) -> WrappedKey:
-        key_id, nonce = self._random.bytes(12).hex(), self._random.bytes(12)
-        wrapping = AESGCM(self._tenant_key(tenant, TENANT_KEY_VERSION))
-        name = f"{tenant}\n{subject}\n{kind}\n{key_id}".encode()
-        return WrappedKey(
-            tenant=tenant,
-            subject=subject,
-            kind=kind,
-            key_id=key_id,
-            version=1,
-            tenant_key_version=TENANT_KEY_VERSION,
-            wrapped=nonce + wrapping.encrypt(nonce, self._random.bytes(32), name),
-        )
-
-    def _unwrap(self, key: WrappedKey) -> bytes:
-        held = self._unwrapped.get(key.key_id, self._clock.monotonic())
-        if held is not None:
-            return held
-        name = f"{key.tenant}\n{key.subject}\n{key.kind}\n{key.key_id}".encode()
-        wrapping = AESGCM(self._tenant_key(key.tenant, key.tenant_key_version))
-        try:
-            unwrapped = wrapping.decrypt(key.wrapped[:12], key.wrapped[12:], name)
-        except (InvalidTag, ValueError):
+    def unwrap(self, name: str, secret: Secret, context: str) -> bytes:
+        """Return what was wrapped."""
+        if secret.version not in self._numbers(name):
+            raise _missing()
+        key = self._ring.key(_place(name, secret.version))
+        opened = decrypt(key, secret.blob, _bound(name, secret.version, context))
+        if opened is None:
             raise Tampered(
-                "data-key-tampered",
-                "a wrapped data key does not open under its tenant's key",
-                "restore the database from a backup, and treat the change as an incident",
-            ) from None
-        self._unwrapped.put(key.key_id, unwrapped, self._clock.monotonic())
-        return unwrapped
+                "wrapped-key-tampered",
+                "a wrapped key does not open under its root key",
+                "restore it from a backup, and treat the change as an incident",
+            )
+        return opened
 
-    def _tenant_key(self, tenant: str, version: int) -> bytes:
-        return self._ring.key(f"tenant/{tenant}/{version}")
+    def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, oldest first."""
+        numbers = self._numbers(name)
+        if not numbers:
+            raise _missing()
+        return [
+            RootVersion(number, "enabled", self._ring.made(_place(name, number)))
+            for number in numbers
+        ]
+
+    def make(self, name: str) -> None:
+        """Make a root key; nothing changes if there is one."""
+        if not self._numbers(name):
+            self._ring.ensure(_place(name, 1))
+
+    def rotate(self, name: str) -> int:
+        """Make a new version of a root key; return it."""
+        numbers = self._numbers(name)
+        if not numbers:
+            raise _missing()
+        self._ring.ensure(_place(name, numbers[-1] + 1))
+        return numbers[-1] + 1
+
+    def destroy(self, name: str, below: int | None = None) -> Destruction:
+        """Take versions of a root key out of the file; nothing changes if they are gone."""
+        numbers = [one for one in self._numbers(name) if below is None or one < below]
+        self._ring.remove([_place(name, number) for number in numbers])
+        return Destruction(
+            name, tuple(numbers), self._clock.now(), "removed from the key ring's file"
+        )
+
+    def _numbers(self, name: str) -> list[int]:
+        """Return the versions of a root key that the file holds, as it is now."""
+        self._ring.refresh()
+        pattern = re.compile(re.escape(f"{_PLACE}/{name}/") + "([1-9][0-9]*)")
+        found = (pattern.fullmatch(each) for each in self._ring.names())
+        return sorted(int(match[1]) for match in found if match)
+
+
+def _place(name: str, version: int) -> str:
+    return f"{_PLACE}/{name}/{version}"
+
+
+def _bound(name: str, version: int, context: str) -> bytes:
+    return f"{name}\n{version}\n{context}".encode()
+
+
+def _missing() -> Missing:
+    return Missing(
+        "root-key-missing",
+        "the key manager has no such root key, or no longer this version of it",
+        "it was destroyed, or the key ring must be restored from its backup",
+    )

@@ -1,57 +1,63 @@
-"""The embedded key ring's file: a root key under a passphrase, and what it wraps.
+"""The key ring's file: a root key that something else keeps, and the keys that it wraps.
 
-    passphrase --argon2id--> wrapping key -> root key -> named keys
+    passphrase, mounted secret or key manager -> root key -> named keys
 
-The file holds only wrapped keys. Each is AES-256-GCM with its name as
-associated data, so wrapped keys cannot be swapped. Argon2id with 64 MiB, three
-passes and four lanes follows RFC 9106, section 4 (second recommendation).
-Writes replace the file whole, durably, with mode 0600.
+The file holds only wrapped keys. Each is AES-256-GCM with its name and the
+time it was made as associated data, so wrapped keys cannot be swapped. Writes
+replace the file whole, durably, with mode 0600, one process at a time; what
+another process wrote is read before.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import fcntl
 import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from argon2.low_level import Type, hash_secret_raw
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from seawall.core.errors import Conflict, Missing, Refused, Tampered, Unavailable
+from seawall.adapters.keys.root_locks import (
+    PassphraseLock,
+    RootLock,
+    decode,
+    encode,
+    tampered,
+)
+from seawall.adapters.keys.wrapping import decrypt, encrypt
+from seawall.core.errors import Conflict, Missing, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from seawall.app.ports import Random
 
 _FORM: Final = "seawall-key-ring-1"
-_KDF: Final = {"name": "argon2id", "passes": 3, "memory_kib": 65_536, "lanes": 4}
-_SALT: Final = 16
-_NONCE: Final = 12
-_TAG: Final = 16
 
 
 class RingFile:
     """The unlocked key ring: named 32-byte keys, made on first use and kept wrapped."""
 
-    def __init__(self, path: Path, state: dict[str, Any], root: bytes, random: Random) -> None:
+    def __init__(
+        self, path: Path, state: dict[str, Any], root: bytes, random: Random, lock: RootLock
+    ) -> None:
         self._path = path
         self._state = state
         self._root = root
         self._random = random
+        self._lock = lock
+        self._seen: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"<RingFile with {len(self._state['keys'])} keys>"
 
     @classmethod
     def create(
-        cls, path: Path, passphrase: bytes, random: Random, names: Sequence[str] = ()
+        cls, path: Path, lock: bytes | RootLock, random: Random, names: Sequence[str] = ()
     ) -> RingFile:
-        """Make a new ring with the keys of `names`, all in one write.
+        """Make a new ring with the keys of `names`, all in one write; bytes are a passphrase.
 
         `Conflict` if the file exists, since its keys may be in use.
         """
@@ -61,35 +67,29 @@ class RingFile:
                 "this data folder already has a key ring",
                 "use the data folder as it is, or choose an empty one",
             )
-        salt, root = random.bytes(_SALT), random.bytes(32)
-        state: dict[str, Any] = {
-            "form": _FORM,
-            "kdf": {**_KDF, "salt": _encode(salt)},
-            "root": "",
-            "keys": {},
-        }
-        state["root"] = _wrap(_derive(passphrase, salt), root, b"root", random)
-        state["keys"] = {
-            name: _wrap(root, random.bytes(32), name.encode(), random) for name in names
-        }
-        ring = cls(path, state, root, random)
+        keeper = PassphraseLock(lock, random) if isinstance(lock, bytes) else lock
+        root = random.bytes(32)
+        how, wrapped = keeper.lock(root)
+        state: dict[str, Any] = {"form": _FORM, "kdf": how, "root": wrapped, "keys": {}, "made": {}}
+        ring = cls(path, state, root, random, keeper)
+        for name in names:
+            ring._put(name, random.bytes(32))
         ring._write()
         return ring
 
     @classmethod
-    def unlock(cls, path: Path, passphrase: bytes, random: Random) -> RingFile:
+    def unlock(cls, path: Path, lock: bytes | RootLock, random: Random) -> RingFile:
         """Open a ring; `Refused` (`wrong-passphrase`) when the passphrase does not open it."""
-        state = _read(path)
-        wrapping = _derive(passphrase, _decode(state["kdf"]["salt"]))
-        try:
-            root = _unwrap(wrapping, state["root"], b"root")
-        except InvalidTag:
-            raise Refused(
-                "wrong-passphrase",
-                "the passphrase does not open the key ring",
-                "check SEAWALL_PASSPHRASE or the passphrase file; nothing was changed",
-            ) from None
-        return cls(path, state, root, random)
+        keeper = PassphraseLock(lock, random) if isinstance(lock, bytes) else lock
+        seen, state = _stat(path), _read(path)
+        ring = cls(path, state, keeper.unlock(state["kdf"], state["root"]), random, keeper)
+        ring._seen = seen
+        return ring
+
+    @property
+    def kept_by(self) -> str:
+        """What keeps the root key: `argon2id`, `hkdf-sha256` or `key-manager`."""
+        return str(self._state["kdf"].get("name"))
 
     def key(self, name: str) -> bytes:
         """Return the key of this name; `Missing` if there is none."""
@@ -98,26 +98,85 @@ class RingFile:
             raise Missing(
                 "key-missing", f"the key ring has no key '{name}'", "restore the key ring's backup"
             )
-        try:
-            return _unwrap(self._root, wrapped, name.encode())
-        except InvalidTag:
-            raise _tampered() from None
+        opened = decrypt(self._root, decode(wrapped), self._bound(name))
+        if opened is None:
+            raise tampered()
+        return opened
+
+    def made(self, name: str) -> datetime | None:
+        """Return when the key of this name was made, if that is known."""
+        text = self._state["made"].get(name)
+        return datetime.fromisoformat(text) if text else None
 
     def ensure(self, name: str) -> bytes:
         """Return the key of this name, making and writing it first if there is none."""
         if name not in self._state["keys"]:
-            key = self._random.bytes(32)
-            self._state["keys"][name] = _wrap(self._root, key, name.encode(), self._random)
-            self._write()
+            with self._changing():
+                if name not in self._state["keys"]:
+                    self._put(name, self._random.bytes(32))
+                    self._write()
         return self.key(name)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Take keys out of the file for good; nothing changes for those that are not there."""
+        with self._changing():
+            for name in names:
+                self._state["keys"].pop(name, None)
+                self._state["made"].pop(name, None)
+            self._write()
+
+    def rotate_root(self, lock: RootLock | None = None) -> None:
+        """Wrap every key under a new root key, which `lock` keeps, or what keeps it now."""
+        with self._changing():
+            held = {name: self.key(name) for name in self._state["keys"]}
+            root, keeper = self._random.bytes(32), lock or self._lock
+            how, kept = keeper.lock(root)
+            self._root, self._lock = root, keeper
+            self._state["kdf"], self._state["root"] = how, kept
+            for name, secret in held.items():
+                wrapped = encrypt(self._root, secret, self._bound(name), self._random)
+                self._state["keys"][name] = encode(wrapped)
+            self._write()
 
     def names(self) -> list[str]:
         """Return the names of all keys."""
         return sorted(self._state["keys"])
 
+    def refresh(self) -> None:
+        """Read what another process wrote since; nothing is read where none did."""
+        seen = _stat(self._path)
+        if seen == self._seen:
+            return
+        state = _read(self._path)
+        if state["root"] != self._state["root"]:
+            self._root = self._lock.unlock(state["kdf"], state["root"])
+        self._state, self._seen = state, seen
+
+    def _put(self, name: str, secret: bytes) -> None:
+        self._state["made"][name] = datetime.now(UTC).isoformat(timespec="seconds")
+        wrapped = encrypt(self._root, secret, self._bound(name), self._random)
+        self._state["keys"][name] = encode(wrapped)
+
+    def _bound(self, name: str) -> bytes:
+        made = self._state["made"].get(name)
+        return (f"{name}\n{made}" if made else name).encode()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the file against other processes, and know what they wrote."""
+        with _translated("written"):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self.refresh()
+            yield
+        finally:
+            os.close(held)
+
     def _write(self) -> None:
         temporary = self._path.with_suffix(".new")
-        try:
+        with _translated("written"):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as out:
@@ -130,24 +189,40 @@ class RingFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        except OSError as error:
-            raise Unavailable(
-                "ring-unwritable",
-                f"the key ring cannot be written ({error.strerror})",
-                "free space on the disk, and check the folder's permissions",
-            ) from None
+        self._seen = _stat(self._path)
+
+
+def _stat(path: Path) -> tuple[int, ...]:
+    with _translated("read"):
+        found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _read(path: Path) -> dict[str, Any]:
+    with _translated("read"):
+        raw = path.read_bytes()
     try:
-        state = orjson.loads(path.read_bytes())
+        state = orjson.loads(raw)
+        state.setdefault("made", {})
         sound = (
             state["form"] == _FORM
-            and state["kdf"].items() >= _KDF.items()
+            and isinstance(state["kdf"], dict)
             and isinstance(state["root"], str)
             and all(isinstance(wrapped, str) for wrapped in state["keys"].values())
+            and all(datetime.fromisoformat(made) for made in state["made"].values())
         )
-        sound = sound and len(_decode(state["kdf"]["salt"])) == _SALT
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        raise tampered() from None
+    if not sound:
+        raise tampered()
+    return dict(state)
+
+
+@contextmanager
+def _translated(how: str) -> Iterator[None]:
+    """Turn the disk's errors into ours."""
+    try:
+        yield
     except FileNotFoundError:
         raise Missing(
             "ring-missing",
@@ -155,56 +230,9 @@ def _read(path: Path) -> dict[str, Any]:
             "name the right folder with --data-dir, or make one with `seawall init`",
         ) from None
     except OSError as error:
+        code = "ring-unwritable" if how == "written" else "ring-unreadable"
         raise Unavailable(
-            "ring-unreadable",
-            f"the key ring cannot be read ({error.strerror})",
-            "check permissions",
+            code,
+            f"the key ring cannot be {how} ({error.strerror})",
+            "free space on the disk, and check the folder's permissions",
         ) from None
-    except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, AttributeError):
-        raise _tampered() from None
-    if not sound:
-        raise _tampered()
-    return dict(state)
-
-
-def _derive(passphrase: bytes, salt: bytes) -> bytes:
-    return hash_secret_raw(
-        passphrase,
-        salt,
-        time_cost=3,
-        memory_cost=65_536,
-        parallelism=4,
-        hash_len=32,
-        type=Type.ID,
-    )
-
-
-def _wrap(key: bytes, secret: bytes, name: bytes, random: Random) -> str:
-    nonce = random.bytes(_NONCE)
-    return _encode(nonce + AESGCM(key).encrypt(nonce, secret, name))
-
-
-def _unwrap(key: bytes, wrapped: str, name: bytes) -> bytes:
-    raw = _decode(wrapped)
-    if len(raw) < _NONCE + _TAG:
-        raise _tampered()
-    return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], name)
-
-
-def _encode(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise _tampered() from None
-
-
-def _tampered() -> Tampered:
-    return Tampered(
-        "ring-tampered",
-        "the key ring's file is not as Seawall wrote it",
-        "restore it from a backup, and treat the change as an incident",
-    )

@@ -91,7 +91,10 @@ class WrappedKeys(Protocol):
         ...
 
     async def keep(self, key: WrappedKey) -> WrappedKey:
-        """Keep a new data key durably; return the one that is current afterwards."""
+        """Keep a new data key durably; return the one that is current afterwards.
+
+        `Conflict` (`tenant-key-gone`) if the tenant key that it is wrapped under was dropped.
+        """
         ...
 
     async def reserve(self, tenant: str, key_id: str, uses: int) -> None:
@@ -103,7 +106,18 @@ class WrappedKeys(Protocol):
         ...
 
     async def keep_tenant_key(self, key: TenantKey) -> TenantKey:
-        """Keep a new tenant key durably, unless its version exists; return the one that is kept."""
+        """Keep a new tenant key durably, unless its version exists; return the one that is kept.
+
+        `Refused` (`tenant-shredded`) if the tenant was shredded.
+        """
+        ...
+
+    async def replace_tenant_key(self, before: int, key: TenantKey) -> None:
+        """Replace a tenant key by the same one, unless its root version is not `before`."""
+        ...
+
+    async def replace(self, keys: Sequence[Rewrapped]) -> None:
+        """Replace data keys by the same ones, wrapped anew; what changed meanwhile is left."""
         ...
 
     async def wrapped_below(
@@ -167,6 +181,51 @@ class KeyKeeper(Protocol):
 
     async def new_data_key(self, tenant: str, subject: str, kind: str) -> WrappedKey:
         """Make the next version of a data key; what older ones sealed still opens."""
+        ...
+
+    async def seal_key_part(self, tenant: str, plaintext: bytes) -> tuple[TenantKey, bytes]:
+        """Seal a copy of a tenant's wrapped keys under the newest version of its own key.
+
+        So that an older copy opens nowhere any more once that version is destroyed. The
+        tenant key that comes with it, wrapped, is what opens it.
+        """
+        ...
+
+    async def open_key_part(self, key: TenantKey, sealed: bytes) -> bytes:
+        """Open what `seal_key_part` sealed; errors are the key manager's, and `Tampered`."""
+        ...
+
+
+# --- what shredding asks beside keys ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How much is held of somebody: what shredding deletes."""
+
+    data_keys: int
+    sealed: int
+    """Sealed values, wherever they lie."""
+    terms: int
+    """Blind index terms."""
+
+
+class Holdings(Protocol):
+    """Counts what is held, without opening anything."""
+
+    async def of(self, tenant: str, subjects: Sequence[str] | None = None) -> Held:
+        """Return how much is held of these subjects, or of the whole tenant."""
+        ...
+
+
+class KeyCopies(Protocol):
+    """A place where copies of wrapped keys are kept, such as the key part of backups."""
+
+    async def rewrite(self, tenant: str) -> int:
+        """Replace every copy of a tenant's keys by what is held now; return how many there were.
+
+        Doing it again changes nothing. Of a shredded tenant nothing is left.
+        """
         ...
 
 
