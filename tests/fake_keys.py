@@ -10,7 +10,7 @@ import hmac
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,9 +32,11 @@ from seawall.core.policy.grant import Grant, check
 from seawall.core.seal.envelope import Context, Sealed, seal, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from seawall.app.ports import Clock, DropTenantKeys, Random, Rewrapped, ShredTenant
+
+T = TypeVar("T")
 
 RECEIPT_KEY: Final = bytes(range(32))
 """The key that authenticates receipts between the fake ledger and the fake key ring."""
@@ -259,6 +261,57 @@ class MemoryKeyManager:
         if not self.roots[name]:
             raise Missing("root-key-missing", "there is no such root key", "make it")
         return self.roots[name]
+
+
+class MemoryProvider:
+    """A provider of the key manager as threads see it: the fake, without `async`."""
+
+    def __init__(self) -> None:
+        self._manager = MemoryKeyManager()
+        self.provider = self._manager.provider
+
+    @property
+    def down(self) -> Error | None:
+        """When set, every call raises it."""
+        return self._manager.down
+
+    @down.setter
+    def down(self, error: Error | None) -> None:
+        self._manager.down = error
+
+    def wrap(self, name: str, secret: bytes, context: str) -> Secret:
+        """Wrap."""
+        return _done(self._manager.wrap(name, secret, context))
+
+    def unwrap(self, name: str, secret: Secret, context: str) -> bytes:
+        """Unwrap."""
+        return _done(self._manager.unwrap(name, secret, context))
+
+    def versions(self, name: str) -> list[RootVersion]:
+        """Tell the versions."""
+        return _done(self._manager.versions(name))
+
+    def make(self, name: str) -> None:
+        """Make a root key."""
+        _done(self._manager.make(name))
+
+    def rotate(self, name: str) -> int:
+        """Make a new version."""
+        return _done(self._manager.rotate(name))
+
+    def destroy(self, name: str, below: int | None = None) -> Destruction:
+        """Destroy versions."""
+        return _done(self._manager.destroy(name, below))
+
+
+def _done(asked: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine that never waits returns."""
+    try:
+        asked.send(None)
+    except StopIteration as answer:
+        done: T = answer.value
+        return done
+    raise RuntimeError("the fake waited")
 
 
 def _bound(*parts: Any) -> bytes:

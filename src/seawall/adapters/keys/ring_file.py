@@ -163,10 +163,10 @@ class RingFile:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the file against other processes, and know what they wrote."""
+        """Hold the file's folder against other processes, and know what they wrote."""
         with _translated("written"):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            held = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            held = os.open(self._path.parent, os.O_RDONLY)
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
             self.refresh()
