@@ -89,7 +89,7 @@ def _operator(keys: Keys) -> Operator | None:
             return None
         from seawall.adapters.keys import aws  # noqa: PLC0415  as above
 
-        return aws.AwsOperator(_kms(keys, profile), prefix=keys.prefix)
+        return aws.AwsOperator(_kms(keys, profile), prefix=keys.prefix, clock=SystemClock())
 
 
 def _openbao(keys: Keys) -> Any:

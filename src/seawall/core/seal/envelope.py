@@ -61,10 +61,7 @@ class Sealed:
         """Read an envelope; raise `Tampered` if it is not one."""
         header, _ = _split(raw)
         context = Context(header["tenant"], header["kind"], header["subject"], header["item"])
-        object.__setattr__(self, "_raw", raw)
-        object.__setattr__(self, "context", context)
-        object.__setattr__(self, "key_id", header["key"])
-        object.__setattr__(self, "key_version", header["version"])
+        _fill(self, raw, context, header["key"], header["version"])
 
     def __setattr__(self, _name: str, _value: object) -> NoReturn:
         """Refuse to change: a grant is checked against the ciphertext's own context."""
@@ -110,7 +107,11 @@ def seal(
         }
     )
     prefix = _MAGIC + len(header).to_bytes(2, "big") + header
-    return Sealed(prefix + nonce + AESGCM(key).encrypt(nonce, plaintext, prefix))
+    raw = b"".join((prefix, nonce, AESGCM(key).encrypt(nonce, plaintext, prefix)))
+    # What was just written need not be read again: sealing is on the way of every exchange.
+    made = object.__new__(Sealed)
+    _fill(made, raw, context, key_id, key_version)
+    return made
 
 
 def unseal(sealed: Sealed, key: bytes) -> bytes:
@@ -126,6 +127,14 @@ def unseal(sealed: Sealed, key: bytes) -> bytes:
             f"a sealed {sealed.context.kind} does not open under the key that it names",
             "restore this record from a backup, and treat the change as an incident",
         ) from None
+
+
+def _fill(made: Sealed, raw: bytes, context: Context, key_id: str, key_version: int) -> None:
+    """Give a new sealed value its parts, which never change after."""
+    object.__setattr__(made, "_raw", raw)
+    object.__setattr__(made, "context", context)
+    object.__setattr__(made, "key_id", key_id)
+    object.__setattr__(made, "key_version", key_version)
 
 
 def _split(raw: bytes) -> tuple[dict[str, Any], int]:
