@@ -19,6 +19,7 @@ from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from seawall.compose import Writer
+    from seawall.config import Settings
 
 OPERATOR = "operator"
 
@@ -40,7 +41,7 @@ def init(
     asyncio.run(_first_tenant(installation, tenant))
     installation.certificate()
     say(f"made {settings.data_dir} with the tenant {tenant}")
-    say("the key ring is a file beside the data: for one machine; keep its backup apart")
+    warn_of_keys(settings)
     say("next: seawall apply -f DOCUMENTS, then seawall serve")
 
 
@@ -86,11 +87,20 @@ async def _serve(installation: Installation) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with installation.write() as writer, writer.serve() as (url, task):
         announce(folder, url)
-        say(f"serving {url}; the key ring is a file beside the data, for one machine")
+        say(f"serving {url}")
+        warn_of_keys(installation.settings)
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
         withdraw(folder)
     say("stopped; everything acknowledged is on the disk")
+
+
+def warn_of_keys(settings: Settings) -> None:
+    """Say on one line where the keys are, and loudly if they lie beside the data."""
+    if settings.keys.provider == "file":
+        say("warning: the keys are a file beside the data, for one machine; keep its backup apart")
+    else:
+        say(f"keys: {settings.keys.provider}, apart from the data")
 
 
 def client_key(
