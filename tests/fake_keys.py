@@ -140,8 +140,10 @@ class MemoryKeys:
             case KeepRewrapped(keys):
                 for made in keys:
                     self._replace(made)
-            case ReserveUses(_, key_id, uses):
-                self.held[key_id] = replace(self.held[key_id], uses=self.held[key_id].uses + uses)
+            case ReserveUses(tenant, key_id, uses):
+                key = self.held.get(key_id)
+                if key is not None and key.tenant == tenant:
+                    self.held[key_id] = replace(key, uses=key.uses + uses)
             case _:
                 assert_never(fact)
 

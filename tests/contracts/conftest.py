@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Books:
-    """A ledger with the log `clinic`, and the store that reads what it records."""
+    """A ledger with the log `clinic`, the store that reads what it records, and wrapped keys."""
 
     ledger: Ledger
     store: Store
+    keys: WrappedKeys
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Ring:
 async def memory_books(_request: pytest.FixtureRequest) -> AsyncIterator[Books]:
     """Yield the fakes."""
     ledger = MemoryLedger()
-    yield Books(ledger, MemoryStore(ledger))
+    yield Books(ledger, MemoryStore(ledger), ledger.keys)
 
 
 @asynccontextmanager
 async def embedded_books(request: pytest.FixtureRequest) -> AsyncIterator[Books]:
     """Yield the SQLCipher database."""
     async with embedded.opened(request.getfixturevalue("tmp_path")) as database:
-        yield Books(database.ledger, database.store)
+        yield Books(database.ledger, database.store, database.keys)
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ async def postgres_books(request: pytest.FixtureRequest) -> AsyncIterator[Books]
     """Yield a PostgreSQL database."""
     server: Server = request.getfixturevalue("postgres_server")
     async with postgres.opened(server, server.new_database()) as database:
-        yield Books(database.ledger, database.store)
+        yield Books(database.ledger, database.store, database.keys)
 
 
 @asynccontextmanager
