@@ -22,6 +22,7 @@ from benchmarks.upstream import completion
 from seawall.app.answer import ANSWER
 from seawall.app.ask_model import REQUEST
 from seawall.app.entries import entry
+from seawall.app.issue_token import Presented
 from seawall.app.minimise import minimise
 from seawall.app.ports import CloseExchange, KeepSealed, OpenExchange
 from seawall.app.recall import Recall
@@ -168,7 +169,7 @@ def _pure(exchange: _Exchange) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the parts that wait for nothing."""
     body, model = exchange.minimised.body, exchange.decision.endpoint
     name = model.spec.model if model else ""
-    yield "identify: token", lambda: exchange.writer.issue_token.identify(exchange.token)
+    yield "identify: token", lambda: exchange.writer.issue_token.identify(Presented(exchange.token))
     yield "parse: JSON and fields", lambda: read_request(parse_strict(exchange.body))
     yield "decide", exchange.decide
     yield "minimise", exchange.minimise
@@ -224,7 +225,7 @@ async def _begin(clinic: Clinic, writer: Writer) -> _Exchange:
     key = orjson.loads(clinic.key_file.read_bytes())
     assertion = client_assertion(key, f"{TENANT}/{CLIENT}", installation.settings.token_url)
     token = (await writer.issue_token.issue(assertion)).token
-    principal = writer.issue_token.identify(token)
+    principal = writer.issue_token.identify(Presented(token))
     recall = Recall(
         store=installation.store, ledger=writer.ledger, keys=writer.keys, clock=installation.clock
     )

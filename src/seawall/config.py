@@ -123,6 +123,26 @@ class TimeStamps:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """The `[backup]` table: where backups go while the server serves, how often, how many stay."""
+
+    folder: str
+    """A folder, or a mount, that is not on the data's own disk."""
+    hours: int = 24
+    """How often a backup is made; 0 means by the command alone."""
+    keep: int = 0
+    """How many snapshots stay; 0 means all."""
+    drill_days: int = 90
+    """After how many days without a restore drill the next one is overdue."""
+
+    def __post_init__(self) -> None:
+        if not self.folder or not 0 <= self.hours <= 8_760:  # noqa: PLR2004  a year
+            raise _wrong("backup", "name a folder, and 0 to 8760 hours")
+        if self.keep < 0 or self.drill_days < 1:
+            raise _wrong("backup", "keep 0 or more snapshots, and drill after 1 or more days")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How this installation runs."""
 
@@ -152,10 +172,22 @@ class Settings:
     archives: tuple[ArchiveFolder | ArchiveBucket, ...] = ()
     timestamps: TimeStamps | None = None
     keys: Keys = Keys()
+    backup: Backup | None = None
+    """Where backups go; None means that only `seawall backup --to` makes any."""
     key_days: int = 365
     """How old a tenant's key may become before its rotation is overdue."""
     payloads: PayloadFolder | PayloadBucket | None = None
     """Where sealed requests and answers are kept; None means in the database."""
+    certificate: str = ""
+    """PEM file of the operator's own certificate and its chain; empty means the private one."""
+    certificate_key: str = ""
+    """PEM file of that certificate's key; what opens it is read apart from settings."""
+    certificate_authority: str = ""
+    """PEM file that the command line trusts for that certificate; empty means the system's."""
+    client_authority: str = ""
+    """PEM file of the authorities whose client certificates are taken; empty means none is."""
+    client_certificates: str = ""
+    """`optional` or `required`, where there is a `client_authority`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:  # noqa: PLR2004  TCP
@@ -169,12 +201,27 @@ class Settings:
         self._check_outside()
         self._check_keys()
         self._check_payloads()
+        self._check_certificates()
         if not _HOST_NAME.fullmatch(self.name):
             raise _wrong("name", "use a host name, such as seawall.example.org")
         try:
             ip_address(self.host)
         except ValueError:
             raise _wrong("host", "use an IP address, such as 127.0.0.1") from None
+
+    def _check_certificates(self) -> None:
+        """Refuse half a certificate, and client certificates that nobody would verify."""
+        if bool(self.certificate) != bool(self.certificate_key):
+            raise _wrong("certificate_key", "name certificate and certificate_key, or neither")
+        if self.certificate_authority and not self.certificate:
+            raise _wrong("certificate_authority", "name it only beside a certificate of your own")
+        if self.client_certificates not in {"", "optional", "required"}:
+            raise _wrong("client_certificates", "use optional or required, or leave it out")
+        if bool(self.client_authority) != bool(self.client_certificates):
+            raise _wrong(
+                "client_certificates",
+                "name client_authority, and say whether certificates are optional or required",
+            )
 
     def _check_payloads(self) -> None:
         """Refuse what cannot be a payload store, or would be another's."""
@@ -232,6 +279,13 @@ class Settings:
     def base_url(self) -> str:
         """The address under which clients reach the server."""
         return f"https://{self.name}:{self.port}"
+
+    @property
+    def authority(self) -> Path | None:
+        """Whose certificates the command line trusts its server by; None means the system's."""
+        if self.certificate:
+            return Path(self.certificate_authority) if self.certificate_authority else None
+        return self.data_dir / "tls" / "authority.pem"
 
     @property
     def token_url(self) -> str:
@@ -323,6 +377,16 @@ def read_database_password(environment: Mapping[str, str], name: str) -> str | N
     return _read_credential(environment, name, "database-password-missing")
 
 
+def read_certificate_password(
+    environment: Mapping[str, str], name: str = "SEAWALL_CERTIFICATE_PASSWORD"
+) -> str:
+    """Return what opens a certificate's key, read as `read_database_password` reads; may be empty.
+
+    It is asked for at each loading, so that it may change with the key.
+    """
+    return _read_credential(environment, name, "certificate-password-missing") or ""
+
+
 def read_key_token(environment: Mapping[str, str], name: str) -> str | None:
     """Return a token of the key manager, read as `read_database_password` reads; None if none."""
     return _read_credential(environment, name, "key-token-missing")
@@ -400,6 +464,17 @@ def _keys(value: Any) -> Keys:
     return _table(Keys, value, "keys")
 
 
+def _backup(value: Any) -> Backup:
+    if not isinstance(value, dict) or not all(
+        type(item) is (str if name == "folder" else int) for name, item in value.items()
+    ):
+        raise _in_file("backup")
+    try:
+        return Backup(**value)
+    except TypeError:
+        raise _in_file("backup") from None
+
+
 def _time_stamps(value: Any) -> TimeStamps:
     return _table(TimeStamps, value, "timestamps")
 
@@ -425,6 +500,7 @@ _TABLES: Final[dict[str, Callable[[Any], Any]]] = {
     "archives": _archives,
     "timestamps": _time_stamps,
     "keys": _keys,
+    "backup": _backup,
     "payloads": _payloads,
 }
 """What `seawall.toml` alone can hold, since a variable is one line of text."""

@@ -8,6 +8,7 @@ import pytest
 
 from practice import CLIENT, CLIENT_KEY, OPERATOR, TOKEN_URL, documents, opened
 from seawall.adapters.tokens import SignedTokens, sign_assertion
+from seawall.app.issue_token import Presented
 from seawall.core.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ async def test_token_speaks_for_the_client(detector: Detector) -> None:
     issued = await practice.issue_token.issue(assertion(practice))
 
     practice.clock.advance(599)
-    principal = practice.issue_token.identify(issued.token)
+    principal = practice.issue_token.identify(Presented(issued.token))
     practice.clock.advance(1)
 
     assert (CLIENT, 600) == (principal, issued.expires_in)
     with pytest.raises(Refused) as refused:
-        practice.issue_token.identify(issued.token)
+        practice.issue_token.identify(Presented(issued.token))
     assert "token-expired" == refused.value.code
 
 
@@ -104,7 +105,7 @@ async def test_audience_may_be_one_of_several(detector: Detector) -> None:
 
     issued = await practice.issue_token.issue(assertion(practice, aud=["https://x", TOKEN_URL]))
 
-    assert CLIENT == practice.issue_token.identify(issued.token)
+    assert CLIENT == practice.issue_token.identify(Presented(issued.token))
 
 
 async def test_unknown_client_is_refused_in_the_words_of_a_wrong_key(detector: Detector) -> None:
@@ -131,11 +132,11 @@ async def test_token_ends_with_its_client(detector: Detector) -> None:
     await practice.documents.load()
 
     with pytest.raises(Refused) as refused:
-        practice.issue_token.identify(issued.token)
+        practice.issue_token.identify(Presented(issued.token))
 
     assert "token-revoked" == refused.value.code
     await practice.documents.apply(OPERATOR, documents())
-    assert CLIENT == practice.issue_token.identify(issued.token)
+    assert CLIENT == practice.issue_token.identify(Presented(issued.token))
 
 
 @pytest.mark.parametrize("changed", [{"aud": "x"}, {"aud": None}, {"exp": "soon"}, {"exp": None}])
@@ -148,6 +149,6 @@ async def test_token_of_another_purpose_is_foreign(
     token = SignedTokens(bytes(32), practice.clock).issue(claims)
 
     with pytest.raises(Refused) as refused:
-        practice.issue_token.identify(token)
+        practice.issue_token.identify(Presented(token))
 
     assert "token-foreign" == refused.value.code

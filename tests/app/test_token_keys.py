@@ -8,6 +8,7 @@ import pytest
 
 from practice import CLIENT, CLIENT_KEY, OPERATOR, TOKEN_URL, documents, opened
 from seawall.adapters.tokens import make_client_key, sign_assertion
+from seawall.app.issue_token import Presented
 from seawall.core.errors import Refused
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ async def test_token_is_revoked_with_its_key(detector: Detector) -> None:
     """Once the client's document has another public key, a token of the old one is revoked."""
     practice = await opened(detector)
     token = await issue(practice)
-    before = practice.issue_token.identify(token)
+    before = practice.issue_token.identify(Presented(token))
     public = {name: part for name, part in make_client_key(bytes(32)).items() if name != "d"}
     client = next(document for document in documents() if document["kind"] == "Client")
 
     changed = {**client, "spec": {**client["spec"], "public_key": public}}
     await practice.documents.apply(OPERATOR, [changed])
     with pytest.raises(Refused) as caught:
-        practice.issue_token.identify(token)
+        practice.issue_token.identify(Presented(token))
 
     assert (CLIENT, "token-revoked") == (before, caught.value.code)
 
@@ -67,4 +68,4 @@ async def test_assertion_that_counts_since_now_is_accepted(detector: Detector) -
 
     token = await issue(practice, nbf=practice.clock.now_ms() // 1000)
 
-    assert CLIENT == practice.issue_token.identify(token)
+    assert CLIENT == practice.issue_token.identify(Presented(token))

@@ -14,7 +14,8 @@ from seawall.core.errors import Invalid
 from seawall.http.errors import status
 from seawall.http.protocol import HEAD_SECONDS, TimedProtocol
 from seawall.http.requests import read_body
-from seawall.http.server import listen, server_context, serving
+from seawall.http.server import listen, serving
+from seawall.tls import server_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,15 +9,16 @@ client to models, which streams and holds secrets.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from seawall.app.ports import Posted
 from seawall.core.errors import Invalid, Unavailable
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 MAX_ANSWER_BYTES: Final = 1 << 18
@@ -91,9 +92,7 @@ class HttpPost:
         return Posted(response.status, response.content_type, content)
 
     def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._authority or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
+        return client_context(self._authority or None)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from seawall.core.errors import Invalid, Unavailable
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,16 +51,13 @@ class SyslogReceiver:
         self._port = port
         self._seconds = seconds
         try:
-            self._context = ssl.create_default_context(cafile=str(authority))
-            if certificate is not None:
-                self._context.load_cert_chain(certificate, key, password=_no_password)
-        except (OSError, ssl.SSLError):
+            self._context = client_context(authority, certificate, key)
+        except OSError:  # ssl.SSLError is one
             raise Invalid(
                 "syslog-certificates-unreadable",
                 "the authority, the certificate or its key cannot be read",
                 "name PEM files with --authority, --certificate and --key; the key has no password",
             ) from None
-        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
 
     async def deliver(self, content: bytes) -> None:
         """Send framed messages; return once the receiver ended in order, else `Unavailable`."""
@@ -180,11 +178,6 @@ def _unacknowledged(plain: socket.socket) -> int:
     """Return how many octets the other machine has not acknowledged: SIOCOUTQ of tcp(7)."""
     raw = fcntl.ioctl(plain.fileno(), termios.TIOCOUTQ, bytes(4))
     return int.from_bytes(raw, sys.byteorder)
-
-
-def _no_password() -> str:
-    """Answer the question for a key's password, which would stop at a terminal otherwise."""
-    return ""
 
 
 class PositionFile:

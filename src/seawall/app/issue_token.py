@@ -1,7 +1,9 @@
 """A client proves itself by a signed assertion, and gets a token for ten minutes.
 
 RFC 7523 (assertions), RFC 6749 section 4.4 (client credentials), 45 CFR
-164.312(d). Assertions are short-lived, for us alone, and work once; every
+164.312(d). Where the connection shows a client certificate, the token is bound to
+it and counts on connections with that certificate alone (RFC 8705 section 3).
+Assertions are short-lived, for us alone, and work once; every
 token is an entry of the system's log. A token names the client and its tenant;
 what the client may do is read from its document at each request, so a client
 that is withdrawn stops at once.
@@ -10,7 +12,7 @@ that is withdrawn stops at once.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
@@ -27,6 +29,7 @@ TOKEN_SECONDS: Final = 600
 ASSERTION_SECONDS: Final = 300
 _SKEW_SECONDS: Final = 30
 AUDIENCE: Final = "seawall"
+_THUMBPRINT: Final = "x5t#S256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,15 @@ class IssuedToken:
 
     token: str
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A token as it came: on a connection that showed this certificate, or none."""
+
+    token: str = field(repr=False)
+    certificate: str | None = None
+    """The certificate's thumbprint, `x5t#S256` of RFC 8705, verified by the handshake."""
 
 
 class IssueToken:
@@ -57,8 +69,11 @@ class IssueToken:
         self._random = random
         self._token_url = token_url
 
-    async def issue(self, assertion: str) -> IssuedToken:
-        """Exchange a client's assertion for a token; `Refused` unless everything holds."""
+    async def issue(self, assertion: str, certificate: str | None = None) -> IssuedToken:
+        """Exchange a client's assertion for a token; `Refused` unless everything holds.
+
+        `certificate` is the thumbprint that the connection showed; the token is bound to it.
+        """
         tenant, _, name = self._tokens.issuer(assertion).partition("/")
         client = self._documents.register(tenant).find(ClientSpec, name)
         if client is None:
@@ -70,14 +85,17 @@ class IssueToken:
             # In the same words as for an unknown client, so that nobody learns which exist.
             raise _refusal() from None
         until = self._check(claims, f"{tenant}/{name}")
+        if not _may_show(client.spec, certificate):
+            raise _certificate_refusal()
         principal = Principal("client", name, tenant)
+        bound = {} if certificate is None else {"certificate": certificate}
         now = self._clock.now_ms() // 1000
         jti = self._random.bytes(12).hex()
         digest = hashlib.sha256(f"{tenant}/{name}\n{claims['jti']}".encode()).hexdigest()
         try:
             await self._ledger.append(
                 SYSTEM_LOG,
-                entry("token.issue", principal, self._clock, token=jti),
+                entry("token.issue", principal, self._clock, token=jti, **bound),
                 [SpendAssertion(digest, until * 1000)],
             )
         except Conflict as error:
@@ -91,13 +109,18 @@ class IssueToken:
                 "exp": now + TOKEN_SECONDS,
                 "jti": jti,
                 "key": client.spec.public_key.x,
+                **({} if certificate is None else {"cnf": {_THUMBPRINT: certificate}}),
             }
         )
         return IssuedToken(token, TOKEN_SECONDS)
 
-    def identify(self, token: str) -> Principal:
-        """Return who a token of ours speaks for; `Refused` if it is foreign, expired or revoked."""
-        claims = self._tokens.claims(token)
+    def identify(self, presented: Presented) -> Principal:
+        """Return who a token of ours speaks for; `Refused` if it is foreign, expired or revoked.
+
+        `Refused` too if it is bound to another certificate than its connection showed. This is
+        the one way from a token to a principal, so that no door can leave a check out.
+        """
+        claims = self._tokens.claims(presented.token)
         tenant, _, name = str(claims.get("sub", "")).partition("/")
         expires = claims.get("exp")
         if claims.get("aud") != AUDIENCE or not isinstance(expires, int):
@@ -107,6 +130,7 @@ class IssueToken:
         client = self._documents.register(tenant).find(ClientSpec, name)
         if client is None or client.spec.public_key.x != claims.get("key"):
             raise _token_refusal("token-revoked", "the client has another key now, or is gone")
+        _check_binding(claims, client.spec, presented.certificate)
         return Principal("client", name, tenant)
 
     def _check(self, claims: dict[str, Any], client: str) -> int:
@@ -132,6 +156,34 @@ class IssueToken:
         if not sound or not isinstance(expires, int):
             raise _refusal()
         return expires + _SKEW_SECONDS
+
+
+def _check_binding(claims: dict[str, Any], client: ClientSpec, certificate: str | None) -> None:
+    """Refuse a token on another connection than it is bound to, or one that must be bound."""
+    bound = claims.get("cnf")
+    if bound is not None and (certificate is None or bound != {_THUMBPRINT: certificate}):
+        raise Refused(
+            "token-bound",
+            "this token is bound to a client certificate that the connection does not show",
+            "send it over a connection with the certificate with which it was fetched (RFC 8705)",
+        )
+    if not _may_show(client, None if bound is None else certificate):
+        raise _token_refusal("token-unbound", "this client's tokens count with its certificate")
+
+
+def _may_show(client: ClientSpec, certificate: str | None) -> bool:
+    """Say whether a client's document is content with the certificate, or with none."""
+    if certificate is None:
+        return not client.is_certificate_bound
+    return not client.certificate_thumbprints or certificate in client.certificate_thumbprints
+
+
+def _certificate_refusal() -> Refused:
+    return Refused(
+        "certificate-needed",
+        "this client gets tokens over a connection with its client certificate alone",
+        "connect with the certificate that the Client document allows (RFC 8705)",
+    )
 
 
 def _refusal() -> Refused:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from seawall.cli.running import fetch_token
 from seawall.compose import log_to
 from seawall.core.errors import Missing, Tampered
 from seawall.core.policy.principal import Principal
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
     from seawall.demo.exchanges import Answered
@@ -110,7 +110,7 @@ async def _application(stage: Stage) -> Any:
 async def _received(stage: Stage) -> list[bytes]:
     """Ask the sandbox itself what reached it, so that nobody need take our word."""
     root = stage.sandbox_url.removesuffix("/v1")
-    context = ssl.create_default_context(cafile=str(stage.authority))
+    context = client_context(stage.authority)
     headers = {"Authorization": f"Bearer {stage.sandbox_key}"}
     async with (
         aiohttp.ClientSession(trust_env=False) as session,

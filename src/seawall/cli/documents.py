@@ -80,7 +80,7 @@ async def _apply(
         if conflict.code != "folder-in-use":
             raise
     settings = installation.settings
-    url, authority = server_url(settings.data_dir), settings.data_dir / "tls" / "authority.pem"
+    url, authority = server_url(settings.data_dir), settings.authority
     answer = await fetch_token(
         settings,
         client=f"{chosen}/{OPERATOR}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,6 +61,7 @@ async def register_operator(writer: Writer, folder: Path, tenant: str) -> None:
         "may_apply": True,
         "may_audit": True,
         "may_audit_system": True,
+        "may_manage_keys": True,
     }
     principal = Principal("operator", OPERATOR, tenant)
     await writer.documents.apply(principal, [{"kind": "Client", "name": OPERATOR, "spec": spec}])
@@ -87,6 +89,8 @@ async def _serve(installation: Installation) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with installation.write() as writer, writer.serve() as (url, task):
         announce(folder, url)
+        certificate = writer.certificate
+        loop.add_signal_handler(signal.SIGHUP, partial(certificate.look, insists=True))
         say(f"serving {url}")
         warn_of_keys(installation.settings)
         waiting = asyncio.create_task(stopping.wait())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 
 from seawall.compose import client_assertion, new_client_key
+from seawall.config import environment, read_certificate_password
 from seawall.core.errors import Invalid, Missing, Refused, Unavailable
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import ssl
 
     from seawall.config import Settings
 
@@ -80,7 +82,7 @@ def server_url(folder: Path) -> str:
 
 
 async def fetch_token(
-    settings: Settings, *, client: str, key_file: Path, url: str, authority: Path
+    settings: Settings, *, client: str, key_file: Path, url: str, authority: Path | None
 ) -> dict[str, Any]:
     """Sign an assertion with the client's key and exchange it for a token."""
     try:
@@ -101,7 +103,7 @@ async def fetch_token(
 
 
 async def send_documents(
-    url: str, token: str, authority: Path, documents: list[dict[str, Any]]
+    url: str, token: str, authority: Path | None, documents: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Apply documents over the API."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -110,7 +112,7 @@ async def send_documents(
 
 
 async def send_reading(
-    url: str, token: str, authority: Path, reading: dict[str, Any]
+    url: str, token: str, authority: Path | None, reading: dict[str, Any]
 ) -> dict[str, Any]:
     """Have a server record a reading of the ledger."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -118,9 +120,26 @@ async def send_reading(
     return dict(await _post(f"{url}/api/ledger/readings", authority, data=body, headers=headers))
 
 
-async def _post(url: str, authority: Path, **request: Any) -> Any:
+def _context(authority: Path | None) -> ssl.SSLContext:
+    """Return what verifies the server, and shows the certificate that the environment names."""
+    given = environment()
+    certificate, key = (given.get(f"SEAWALL_CLIENT_{name}") for name in ("CERTIFICATE", "KEY"))
+    if not certificate:
+        return client_context(authority)
+    password = read_certificate_password(given, "SEAWALL_CLIENT_KEY_PASSWORD")
     try:
-        context = ssl.create_default_context(cafile=str(authority))
+        return client_context(authority, Path(certificate), Path(key) if key else None, password)
+    except OSError:
+        raise Invalid(
+            "client-certificate-unreadable",
+            "the client certificate or its key cannot be read, or they do not belong together",
+            "name PEM files in SEAWALL_CLIENT_CERTIFICATE and SEAWALL_CLIENT_KEY",
+        ) from None
+
+
+async def _post(url: str, authority: Path | None, **request: Any) -> Any:
+    try:
+        context = _context(authority)
         timeout = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,

@@ -46,7 +46,7 @@ def token(
             client=f"{tenant}/{client}",
             key_file=key or folder / "clients" / f"{tenant}-{client}.jwk",
             url=url or server_url(folder),
-            authority=folder / "tls" / "authority.pem",
+            authority=settings.authority,
         )
     )
     if json:

@@ -21,6 +21,7 @@ from seawall.compose import (
     witness_book,
 )
 from seawall.config import Passphrase, environment, read_passphrase
+from seawall.core.errors import Invalid
 
 commands = typer.Typer(no_args_is_help=True, help="Witness the logs of others.")
 
@@ -79,19 +80,37 @@ def serve(
     passphrase_file: PassphraseFile = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8444,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="PEM file of your own certificate.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--certificate-key", help="PEM file of its key.")
+    ] = None,
 ) -> None:
     """Serve the witness over TLS until interrupted."""
+    if (certificate is None) != (key is None):
+        raise Invalid(
+            "certificate-options",
+            "a certificate of your own is named by half",
+            "name --certificate and --certificate-key, or neither",
+        )
+    own = None if certificate is None or key is None else (certificate, key)
     passphrase = read_passphrase(folder, environment(), passphrase_file)
     log_to(sys.stderr, "info")
-    run_server(_serve(folder, passphrase, host, port))
+    run_server(_serve(folder, passphrase, (host, port), own))
 
 
-async def _serve(folder: Path, passphrase: Passphrase, host: str, port: int) -> None:
+async def _serve(
+    folder: Path, passphrase: Passphrase, address: tuple[str, int], own: tuple[Path, Path] | None
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with serve_witness(folder, passphrase, host=host, port=port) as (url, task):
+    async with serve_witness(folder, passphrase, host=address[0], port=address[1], own=own) as (
+        url,
+        task,
+    ):
         say(f"witnessing on {url}")
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,6 +20,7 @@ from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
 from seawall.compose.database import database_of
 from seawall.compose.key_manager import key_manager, key_operator, root_lock
+from seawall.compose.listening import live_certificate, own_certificate
 from seawall.compose.writer import Writer
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from seawall.app.ports import Clock, Detector, KeyManager, KeyOperator, ModelClient, Random
+    from seawall.adapters.certificates import LiveCertificate
+    from seawall.app.ports import (
+        Clock,
+        Detector,
+        KeyManager,
+        KeyOperator,
+        ModelClient,
+        Notifier,
+        Random,
+    )
     from seawall.compose.database import Database
     from seawall.config import Passphrase, Settings
 
@@ -104,12 +114,26 @@ class Installation:
         return ReadLedger(self.store)
 
     def certificate(self) -> ServerCertificate:
-        """Return the server's certificate, made on first use."""
+        """Return the private authority's certificate for this server, made on first use."""
         return ensure_certificate(
             self.settings.data_dir / "tls",
             self.settings.name,
             self.ring.key("certificate").hex(),
             self.clock,
+        )
+
+    def live_certificate(self, notifier: Notifier) -> LiveCertificate:
+        """Return what the server serves with, watched: the operator's certificate or its own."""
+        settings = self.settings
+        return live_certificate(
+            settings.data_dir / "tls",
+            settings.name,
+            self.ring.key("certificate").hex(),
+            own=own_certificate(settings),
+            clients=settings.client_authority,
+            clients_required=settings.client_certificates == "required",
+            clock=self.clock,
+            notifier=notifier,
         )
 
     @asynccontextmanager

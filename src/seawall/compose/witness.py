@@ -18,10 +18,12 @@ from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.logs import LogNotifier
 from seawall.adapters.witness_store import WitnessFile
 from seawall.app.cosign import Cosign, CosignerKey
+from seawall.app.rounds import Rounds
+from seawall.compose.listening import CERTIFICATE_SECONDS, live_certificate
 from seawall.core.errors import Invalid, Tampered
 from seawall.core.ledger.cosignature import NAME_BYTES, make_cosigner, parse_cosigner
 from seawall.core.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, is_key_name
-from seawall.http.server import listen, server_context, serving
+from seawall.http.server import listen, serving
 from seawall.http.witness import witness_application
 
 if TYPE_CHECKING:
@@ -91,12 +93,17 @@ def _keys(ring: RingFile, name: str) -> list[CosignerKey]:
 
 @asynccontextmanager
 async def serve_witness(
-    folder: Path, passphrase: Passphrase, *, host: str, port: int
+    folder: Path,
+    passphrase: Passphrase,
+    *,
+    host: str,
+    port: int,
+    own: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Listen while the context lasts; yield the submission prefix and the server's task.
 
-    The folder keeps a certificate for the host in the witness's name, from an
-    authority of its own: `tls/authority.pem`.
+    The folder keeps a certificate for the host in the witness's name, from an authority of
+    its own: `tls/authority.pem`; `own` is the operator's certificate and key instead.
     """
     book = witness_book(folder)
     vkeys = book.vkeys()
@@ -108,9 +115,19 @@ async def serve_witness(
             "the witness's file names other keys than its key ring holds",
             "restore the whole folder from one backup",
         )
-    made = _certificate(folder, ring, keys[0].key.name)
-    context = server_context(made.certificate, made.key, made.password)
-    app = witness_application(Cosign(keys=keys, book=book, clock=SystemClock()), LogNotifier())
+    name, clock, notifier = _host(keys[0].key.name), SystemClock(), LogNotifier()
+    password = ring.key("certificate").hex()
+    certificate = live_certificate(
+        folder / "tls", name, password, own=own, clock=clock, notifier=notifier
+    )
+    watching = Rounds(
+        "certificate", certificate.check, seconds=CERTIFICATE_SECONDS, notifier=notifier
+    )
+    app = witness_application(Cosign(keys=keys, book=book, clock=clock), notifier)
     listener = listen(host, port)
-    async with serving(app, listener, context) as task:
-        yield f"https://{_host(keys[0].key.name)}:{listener.getsockname()[1]}", task
+    async with serving(app, listener, certificate.context) as task:
+        watching.start()
+        try:
+            yield f"https://{name}:{listener.getsockname()[1]}", task
+        finally:
+            await watching.stop()

@@ -29,6 +29,8 @@ from seawall.app.recall import Recall
 from seawall.app.record_reading import Auditors, RecordReading
 from seawall.app.rounds import Rounds
 from seawall.compose.archiving import archives_of, planning_of
+from seawall.compose.keys import keys_of
+from seawall.compose.listening import CERTIFICATE_SECONDS
 from seawall.compose.payloads import keeping_payloads, owner_of, payloads_of
 from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
@@ -36,10 +38,11 @@ from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
+from seawall.http.keys import KeysDoor
 from seawall.http.ledger import LedgerDoor
 from seawall.http.metrics import Metrics
 from seawall.http.oauth import TokenDoor
-from seawall.http.server import listen, server_context, serving
+from seawall.http.server import listen, serving
 from seawall.http.tlog import TlogDoor
 
 if TYPE_CHECKING:
@@ -90,6 +93,7 @@ class Writer:
         self.replica = random.bytes(8).hex()
         """By which name this process's open exchanges are told from other replicas'."""
         self._asking: list[AskModel] = []
+        self._key_doors: list[KeysDoor] = []
         self.indexing = IndexLedger(store=store, ledger=sequencer)
         self.readings = RecordReading(
             store=store, ledger=sequencer, indexing=self.indexing, clock=clock
@@ -135,7 +139,9 @@ class Writer:
         )
         self.payloads = payloads_of(installation.settings)
         """Where exchanges' payloads are kept; None means in the database."""
-        self.rounds = self._rounds()
+        self.key_room = keys_of(installation, self)
+        """What rotates, wraps anew and shreds keys."""
+        self.rounds = [*self._rounds(), *self.key_room.rounds]
         """What is done again and again while the server serves."""
 
     @cached_property
@@ -179,6 +185,8 @@ class Writer:
         except Error:
             # The first fetch of each minute is an entry already; only a number is lost.
             self.notifier.alarm("reading-totals-failed", "", None)
+        for door in self._key_doors:
+            await door.close()
         for ask_model in self._asking:
             ask_model.close()
         if isinstance(self._models, UpstreamClient):
@@ -260,6 +268,13 @@ class Writer:
             replica=self.replica,
         )
         self._asking.append(ask_model)
+        keys_door = KeysDoor(
+            issue_token=self.issue_token,
+            documents=self.documents,
+            managing=self.key_room.managing,
+            random=installation.random,
+        )
+        self._key_doors.append(keys_door)
 
         async def is_ready() -> None:
             """Raise while the system's log cannot be read."""
@@ -274,6 +289,7 @@ class Writer:
             ),
             tokens=TokenDoor(self.issue_token),
             documents=DocumentsDoor(issue_token=self.issue_token, documents=self.documents),
+            keys=keys_door,
             ledger=LedgerDoor(
                 issue_token=self.issue_token,
                 documents=self.documents,
@@ -299,21 +315,26 @@ class Writer:
     async def serve(self) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
         """Listen while the context lasts; yield the server's URL and its task."""
         settings = self._installation.settings
-        certificate = self._installation.certificate()
-        context = server_context(certificate.certificate, certificate.key, certificate.password)
+        self.certificate = self._installation.live_certificate(self.notifier)
+        watching = Rounds(
+            "certificate",
+            self.certificate.check,
+            seconds=CERTIFICATE_SECONDS,
+            notifier=self.notifier,
+        )
         listener = listen(settings.host, settings.port)
         url = f"https://{settings.name}:{listener.getsockname()[1]}"
         app = self.application()
         # The lists and expressions live as long as the process: no collection need visit them.
         gc.collect()
         gc.freeze()
-        async with serving(app, listener, context) as task:
-            for rounds in self.rounds:
+        async with serving(app, listener, self.certificate.context) as task:
+            for rounds in (watching, *self.rounds):
                 rounds.start()
             try:
                 yield url, task
             finally:
-                for rounds in self.rounds:
+                for rounds in (watching, *self.rounds):
                     await rounds.stop()
 
     def _origin(self) -> str:

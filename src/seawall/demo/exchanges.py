@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import openai
 import orjson
+
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ class Application:
         self, *, url: str, token: str, authority: Path, received: Callable[[], list[bytes]]
     ) -> None:
         """Take where Seawall is, a token, and how to ask the sandbox what reached it."""
-        context = ssl.create_default_context(cafile=str(authority))
+        context = client_context(authority)
         self._client = openai.OpenAI(
             base_url=f"{url}/v1",
             api_key=token,

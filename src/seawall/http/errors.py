@@ -27,6 +27,9 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "token-foreign": 401,
     "token-expired": 401,
     "token-revoked": 401,
+    "token-bound": 401,
+    "token-unbound": 401,
+    "certificate-needed": 401,
     "assertion-refused": 401,
     "assertion-reused": 401,
     "body-too-large": 413,
@@ -46,6 +49,10 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "upstream-untrusted": 502,
 }
 
+_OTHER_CONNECTION: Final = 'Bearer error="invalid_token"'
+_CHALLENGE: Final = {"token-bound": _OTHER_CONNECTION, "token-unbound": _OTHER_CONNECTION}
+"""What RFC 6750 section 3 and RFC 8705 section 3 answer about a token of another connection."""
+
 
 def status(error: Error) -> int:
     """Return the HTTP status of an error."""
@@ -58,7 +65,7 @@ def error_headers(error: Error) -> dict[str, str]:
     if error.entry is not None:
         headers["Seawall-Entry"] = str(error.entry)
     if status(error) == 401:  # noqa: PLR2004  RFC 9110, 15.5.2
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = _CHALLENGE.get(error.code, "Bearer")
     return headers
 
 

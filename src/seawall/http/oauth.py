@@ -1,4 +1,4 @@
-"""The token endpoint: RFC 6749 and RFC 7523, in their own shapes."""
+"""The token endpoint: RFC 6749, RFC 7523 and RFC 8705, in their own shapes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from seawall.core.errors import Error, Invalid
 from seawall.http.errors import error_headers, json_response, status
-from seawall.http.requests import read_body
+from seawall.http.requests import client_certificate, read_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,7 +30,7 @@ class TokenDoor:
         """Exchange a signed assertion for a token."""
         try:
             form = _form(await read_body(request, _MAX_FORM))
-            issued = await self._issue_token.issue(_assertion(form))
+            issued = await self._issue_token.issue(_assertion(form), client_certificate(request))
         except Error as error:
             code = "invalid_request" if isinstance(error, Invalid) else "invalid_client"
             if status(error) >= 500:  # noqa: PLR2004  RFC 6749, 4.1.2.1

@@ -1,11 +1,13 @@
-"""Reading what callers send: bounded bodies, bearer tokens, short headers."""
+"""Reading what callers send: bounded bodies, tokens and certificates, short headers."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from seawall.app.issue_token import Presented
 from seawall.core.errors import Invalid, Refused
+from seawall.http.protocol import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,8 +47,8 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def bearer(request: Request) -> str:
-    """Return the bearer token; `Refused` if there is none."""
+def bearer(request: Request) -> Presented:
+    """Return the bearer token, with the certificate of its connection; `Refused` if none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Refused(
@@ -54,7 +56,17 @@ def bearer(request: Request) -> str:
             "the request has no bearer token",
             "get a token with `seawall token --client NAME`, and use it as the API key",
         )
-    return token.strip()
+    return Presented(token.strip(), client_certificate(request))
+
+
+def client_certificate(request: Request) -> str | None:
+    """Return the thumbprint of the certificate that the connection showed, if it showed one.
+
+    It is of the handshake alone: no header is read, since anybody can send one.
+    """
+    extensions = request.scope.get("extensions") or {}
+    shown = extensions.get("tls", {}).get(CLIENT_CERTIFICATE)
+    return shown if isinstance(shown, str) else None
 
 
 def short_header(request: Request, name: str) -> str | None:

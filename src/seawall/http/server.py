@@ -1,4 +1,4 @@
-"""Listening: uvicorn over TLS 1.2 or later, and nothing else.
+"""Listening: uvicorn over a TLS context of `seawall.tls`, and nothing else.
 
 There is no way to listen without TLS (45 CFR 164.312(e)(1)).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +16,8 @@ from seawall.core.errors import Unavailable
 from seawall.http.protocol import TimedProtocol
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Coroutine, Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -43,15 +42,6 @@ def listen(host: str, port: int) -> socket.socket:
             "stop what uses it, or choose another with --port",
         ) from None
     return listener
-
-
-def server_context(certificate: Path, key: Path, password: str) -> ssl.SSLContext:
-    """Return the TLS context of a listener: TLS 1.2 or later, HTTP/1.1."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key, password)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

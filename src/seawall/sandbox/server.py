@@ -32,7 +32,12 @@ def tls_context(certificate: Path, key: Path, key_password: str | None) -> ssl.S
         return key_password or ""
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # As a vendor's server should be: forward-secret, authenticated encryption alone.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2")
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
     context.load_cert_chain(certificate, key, password)
     return context
 

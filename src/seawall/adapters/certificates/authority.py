@@ -1,8 +1,10 @@
 """The private certificate authority of a demo or a first installation.
 
-Made once: an authority, and one server certificate for localhost and the
-configured name, both P-256 (what every TLS 1.2 client knows). Private keys are
-PEM files encrypted under a password that the key ring holds.
+Made once: an authority for ten years, and under it one server certificate for localhost
+and the configured name, for ninety days and renewed in time, both P-256 (what every TLS 1.2
+client knows). The authority's key is kept, so that clients need its certificate once, and
+can sign for this host alone (RFC 5280 section 4.2.1.10). Private keys are PEM files
+encrypted under a password that the key ring holds.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +24,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from seawall.core.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from seawall.app.ports import Clock
 
-_DAYS: Final = 397
+RENEW_DAYS: Final = 30
+"""So long before its end a server certificate is renewed."""
+_SERVER_DAYS: Final = 90
+_AUTHORITY_DAYS: Final = 3_650
+_LAST: Final = dt.timedelta(days=1)
+_EARLY: Final = dt.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,96 +46,188 @@ class ServerCertificate:
     key: Path
     password: str = field(repr=False)
 
+    @property
+    def authority_key(self) -> Path:
+        """Where the authority's key is, under the same password."""
+        return self.authority.with_suffix(".key")
+
 
 def ensure_certificate(folder: Path, name: str, password: str, clock: Clock) -> ServerCertificate:
-    """Return the server's certificate, making it first if the folder has none.
+    """Return the server's certificate, made or renewed where it must be.
 
-    Raises `Unavailable` when the files cannot be written.
+    A new authority is made only where the kept one cannot sign: it has none of its key, ends,
+    or is for another name. Raises `Unavailable` when the files cannot be read or written.
     """
-    made = ServerCertificate(
-        folder / "authority.pem", folder / "server.pem", folder / "server.key", password
-    )
-    if not made.certificate.exists() or _expires_soon(made.certificate, clock):
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make(made, name, clock)
-        except OSError as error:
-            raise Unavailable(
-                "certificate-unwritable",
-                f"the certificate cannot be written ({error.strerror})",
-                "free space on the disk, and check the folder's permissions",
-            ) from None
+    made = _places(folder, password)
+    if not _is_good(made, name, clock, left=dt.timedelta(days=RENEW_DAYS)) and not _renewed(
+        made, name, clock
+    ):
+        # One from before the authority's key was kept serves until its last day.
+        if made.certificate.exists() and _is_good(made, name, clock, left=_LAST):
+            return made
+        with _writing(folder):
+            _issue(made, name, clock, _make_authority(made, name, clock))
     return made
 
 
-def _expires_soon(path: Path, clock: Clock) -> bool:
+def renew_certificate(folder: Path, name: str, password: str, clock: Clock) -> bool:
+    """Replace the server's certificate and key by new ones of the same authority.
+
+    False if that authority cannot sign (any more): a new one is a matter for the next start,
+    since clients must be given it. Raises `Unavailable` when the files cannot be written.
+    """
+    return _renewed(_places(folder, password), name, clock)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make the folder to write in, and an OSError an error of ours."""
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise Unavailable(
+            "certificate-unwritable",
+            f"the certificate cannot be written ({error.strerror})",
+            "free space on the disk, and check the folder's permissions",
+        ) from None
+
+
+def _places(folder: Path, password: str) -> ServerCertificate:
+    return ServerCertificate(
+        folder / "authority.pem", folder / "server.pem", folder / "server.key", password
+    )
+
+
+def _is_good(made: ServerCertificate, name: str, clock: Clock, *, left: dt.timedelta) -> bool:
+    """Say whether the certificate is for this name, with its key, for longer than `left`."""
+    if not made.certificate.exists():
+        return False
+    certificate = _read(made.certificate)
+    key = _key(made.key, made.password)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return (
+        key is not None
+        and key.public_key() == certificate.public_key()
+        and name in names.get_values_for_type(x509.DNSName)
+        and certificate.not_valid_after_utc - clock.now() >= left
+    )
+
+
+def _read(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
         raise Unavailable(
             "certificate-unreadable",
             "the server's certificate cannot be read",
             "restore the folder tls, or remove it: a new authority is made, which clients must get",
         ) from None
-    return certificate.not_valid_after_utc - clock.now() < dt.timedelta(days=1)
 
 
-def _make(made: ServerCertificate, name: str, clock: Clock) -> None:
-    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name = _named("Seawall private authority")
+def _key(path: Path, password: str) -> ec.EllipticCurvePrivateKey | None:
+    """Return a private key, or None where there is none that opens."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password.encode())
+    except (OSError, ValueError, TypeError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _renewed(made: ServerCertificate, name: str, clock: Clock) -> bool:
+    """Issue under the kept authority; False where it cannot sign for this name any more."""
+    key = _key(made.authority_key, made.password)
+    if key is None or not made.authority.exists():
+        return False
+    authority = _read(made.authority)
+    left = authority.not_valid_after_utc - clock.now()
+    if left <= dt.timedelta(days=RENEW_DAYS) or not _allows(authority, name):
+        return False
+    if key.public_key() != authority.public_key():
+        return False
+    with _writing(made.certificate.parent):
+        _issue(made, name, clock, key)
+    return True
+
+
+def _allows(authority: x509.Certificate, name: str) -> bool:
+    constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    return x509.DNSName(name) in (constraints.permitted_subtrees or ())
+
+
+def _names(name: str) -> list[x509.GeneralName]:
+    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
+    return names + ([x509.DNSName(name)] if name != "localhost" else [])
+
+
+def _make_authority(made: ServerCertificate, name: str, clock: Clock) -> ec.EllipticCurvePrivateKey:
+    """Write a new authority, which may sign for this host alone; return its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _named("Seawall private authority")
+    here = x509.IPAddress(ipaddress.ip_network("127.0.0.1/32"))
     authority = (
-        _builder(authority_name, authority_name, authority_key.public_key(), clock)
+        _builder(subject, subject, key.public_key(), clock)
+        .not_valid_after(clock.now() + dt.timedelta(days=_AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
+        .add_extension(x509.NameConstraints([*_names(name), here], None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
     )
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ]
-    names += [x509.DNSName(name)] if name != "localhost" else []
+    _write(made.authority_key, _closed(key, made.password))
+    _write(made.authority, authority.public_bytes(serialization.Encoding.PEM))
+    return key
+
+
+def _issue(
+    made: ServerCertificate, name: str, clock: Clock, authority_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """Write a new server key, and its certificate by the authority that is there."""
+    authority = _read(made.authority)
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [*_names(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    end = min(clock.now() + dt.timedelta(days=_SERVER_DAYS), authority.not_valid_after_utc)
     server = (
-        _builder(_named(name), authority_name, server_key.public_key(), clock)
+        _builder(_named(name), authority.subject, key.public_key(), clock)
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
             critical=False,
         )
         .sign(authority_key, hashes.SHA256())
     )
-    # The authority's key is not kept: a new certificate comes with a new authority.
-    pem = serialization.Encoding.PEM
-    _write(made.authority, authority.public_bytes(pem))
-    encryption = serialization.BestAvailableEncryption(made.password.encode())
-    _write(
-        made.key,
-        server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, encryption),
+    _write(made.key, _closed(key, made.password))
+    _write(made.certificate, server.public_bytes(serialization.Encoding.PEM))
+
+
+def _closed(key: ec.EllipticCurvePrivateKey, password: str) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password.encode()),
     )
-    _write(made.certificate, server.public_bytes(pem))
 
 
 def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    # A common name has at most 64 characters; what counts is in the subjectAltName.
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, clock: Clock
 ) -> x509.CertificateBuilder:
-    now = clock.now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=_DAYS))
+        .not_valid_before(clock.now() - _EARLY)
     )
 
 
@@ -145,6 +246,11 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Write a file for its owner alone, whole or not at all."""
+    aside = path.with_name(path.name + ".new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(path)

@@ -105,6 +105,8 @@ def connect(
             application_name="seawall",
             connect_timeout=_CONNECT_SECONDS,
             gssencmode="disable",
+            # Said here, so that no variable of the environment lowers it.
+            ssl_min_protocol_version="TLSv1.2",
             target_session_attrs="read-write" if is_writing else "any",
             keepalives_idle=5,
             keepalives_interval=2,

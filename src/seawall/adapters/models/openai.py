@@ -8,7 +8,6 @@ because it may quote the request. Every wait and every size has a limit.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +15,10 @@ import aiohttp
 
 from seawall.adapters.models.secrets import read_secret
 from seawall.core.errors import Unavailable
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -124,14 +125,13 @@ class UpstreamClient:
         context = self._contexts.get(trust)
         if context is None:
             try:
-                context = ssl.create_default_context(cafile=trust)
-            except (OSError, ssl.SSLError):
+                context = client_context(trust)
+            except OSError:  # ssl.SSLError is one
                 raise Unavailable(
                     "trust-missing",
                     "the endpoint's certificate authorities cannot be read",
                     "check the file that the Endpoint names under trust",
                 ) from None
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
             self._contexts[trust] = context
         return context
 

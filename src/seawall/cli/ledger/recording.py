@@ -56,7 +56,7 @@ class TerminalReadings:
 
     async def _ask_server(self, reading: Reading) -> Recorded:
         folder = self.installation.settings.data_dir
-        url, authority = server_url(folder), folder / "tls" / "authority.pem"
+        url, authority = server_url(folder), self.installation.settings.authority
         answer = await send_reading(url, await self._fetched(url), authority, reading.fields())
         return _recorded(answer)
 
@@ -69,7 +69,7 @@ class TerminalReadings:
                 client=f"{self.tenant}/{OPERATOR}",
                 key_file=folder / "clients" / f"{self.tenant}-{OPERATOR}.jwk",
                 url=url,
-                authority=folder / "tls" / "authority.pem",
+                authority=self.installation.settings.authority,
             )
             self._token = now + _TOKEN_SECONDS, str(answer["access_token"])
         return self._token[1]

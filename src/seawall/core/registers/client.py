@@ -12,7 +12,17 @@ from pydantic import SerializerFunctionWrapHandler, StrictBool, StringConstraint
 
 from seawall.core.registers.spec import Name, Spec, Words
 
-_LATER: Final = ("may_audit", "may_audit_system")
+_LATER: Final = (
+    "may_audit",
+    "may_audit_system",
+    "may_manage_keys",
+    "certificate_bound",
+    "certificate_thumbprints",
+)
+
+
+Thumbprint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+"""SHA-256 in base64url without padding: 43 characters, the last of which ends in two zero bits."""
 
 
 class PublicKey(Spec):
@@ -35,6 +45,20 @@ class ClientSpec(Spec):
     """Whether this client may read its own tenant's log; off unless said."""
     may_audit_system: StrictBool = False
     """Whether it may read the system's log, which names other tenants' clients; off unless said."""
+    may_manage_keys: StrictBool = False
+    """Whether it may see and order what is done to its tenant's keys, which needs an operator's
+    second factor besides; off unless said."""
+    certificate_bound: StrictBool = False
+    """Whether its tokens are issued and used over connections with a client certificate alone,
+    to which they are bound (RFC 8705); off unless said."""
+    certificate_thumbprints: frozenset[Thumbprint] = frozenset()
+    """Which certificates: SHA-256 of the DER form in base64url, `x5t#S256`; empty means every one
+    that the server's `client_authority` vouches for. Naming any makes its tokens bound."""
+
+    @property
+    def is_certificate_bound(self) -> bool:
+        """Whether its tokens must be bound to a client certificate."""
+        return self.certificate_bound or bool(self.certificate_thumbprints)
 
     @model_serializer(mode="wrap")
     def _without_later(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

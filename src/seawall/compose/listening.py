@@ -1,0 +1,61 @@
+"""What listeners serve with: the operator's certificate, or the private authority's."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from seawall.adapters.certificates import (
+    RENEW_DAYS,
+    CertificateFiles,
+    LiveCertificate,
+    ensure_certificate,
+    renew_certificate,
+)
+from seawall.config import environment, read_certificate_password
+
+if TYPE_CHECKING:
+    from seawall.app.ports import Clock, Notifier
+    from seawall.config import Settings
+
+CERTIFICATE_SECONDS: Final = 5.0
+"""How often the files of a certificate that serves are looked at."""
+
+
+def own_certificate(settings: Settings) -> tuple[Path, Path] | None:
+    """Return the operator's certificate and key, if the settings name them."""
+    if not settings.certificate:
+        return None
+    return Path(settings.certificate), Path(settings.certificate_key)
+
+
+def live_certificate(
+    folder: Path,
+    name: str,
+    password: str,
+    *,
+    own: tuple[Path, Path] | None,
+    clients: str = "",
+    clients_required: bool = False,
+    clock: Clock,
+    notifier: Notifier,
+) -> LiveCertificate:
+    """Return the certificate of a listener: `own`, or the private one of `folder`.
+
+    The private one is made first if it must be, and renewed while it serves.
+    """
+    shown = (Path(clients) if clients else None, clients_required)
+    if own is not None:
+        opening = partial(read_certificate_password, environment())
+        files = CertificateFiles(*own, name, opening, *shown)
+        return LiveCertificate(files, clock=clock, notifier=notifier)
+    made = ensure_certificate(folder, name, password, clock)
+    files = CertificateFiles(made.certificate, made.key, name, lambda: password, *shown)
+    return LiveCertificate(
+        files,
+        clock=clock,
+        notifier=notifier,
+        renew=partial(renew_certificate, folder, name, password, clock),
+        renew_days=RENEW_DAYS,
+    )

@@ -1,0 +1,93 @@
+"""Every TLS context of the product, made in one place: nothing else calls `ssl` for one.
+
+TLS 1.2 and 1.3 with forward-secret, authenticated encryption alone (NIST SP 800-52
+Rev. 2, RFC 9325; 45 CFR 164.312(e)(1), and (e)(2)(ii) for the encryption). It is a ring
+of its own because listeners, clients and the command line all need it, and no adapter may
+import another. The sandbox model stands for a vendor's server and has a context of its own.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SUITES: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+)
+"""The suites of TLS 1.2; those of 1.3 are OpenSSL's: AES-GCM and ChaCha20-Poly1305."""
+
+_LEVEL: Final = "@SECLEVEL=2"
+"""OpenSSL's level: keys and curves of at least 112 bits, no SHA-1 in signatures."""
+
+
+def server_context(
+    certificate: Path,
+    key: Path,
+    password: str = "",
+    *,
+    clients: Path | None = None,
+    clients_required: bool = False,
+) -> ssl.SSLContext:
+    """Return the context of a listener, HTTP/1.1; `clients` are whose certificates callers show.
+
+    A certificate that is shown is verified, also where none is required. Raises OSError
+    (ssl.SSLError is one) for files that cannot be read or do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    # No tickets: their key would live as long as the process and open what was recorded
+    # before, and a connection resumed by one shows the certificate of an earlier one.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.load_cert_chain(certificate, key, _answering(password))
+    context.set_alpn_protocols(["http/1.1"])
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED if clients_required else ssl.CERT_OPTIONAL
+    return context
+
+
+def client_context(
+    authority: str | Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    password: str = "",
+) -> ssl.SSLContext:
+    """Return the context of a client that verifies chain and host name.
+
+    Without an authority the system's are trusted; `certificate` is the client's own. Raises
+    OSError as `server_context` does. No variable of the environment makes it write secrets.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _harden(context)
+    # The name must be in the subjectAltName: the common name is free text (RFC 9525).
+    context.hostname_checks_common_name = False
+    if authority:
+        context.load_verify_locations(authority)
+    else:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, _answering(password))
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    """Set what holds on both sides: versions, suites, no compression, no renegotiation."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(":".join((*SUITES, _LEVEL)))
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+
+def _answering(password: str) -> Callable[[], str]:
+    """Answer the question for a key's password, which would stop at a terminal otherwise."""
+    return lambda: password
