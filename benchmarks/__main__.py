@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import appends, auditing, detection, exchanges, parts, production, queries
+from benchmarks import appends, auditing, detection, exchanges, keys, parts, production, queries
 from benchmarks.effort import FULL, QUICK
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "production": production.measure,
     "verifier": auditing.measure,
     "proofs": auditing.measure_proofs,
+    "keys": keys.measure,
     "detection": detection.measure,
 }
 

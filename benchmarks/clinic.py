@@ -9,7 +9,7 @@ import orjson
 
 from seawall.cli.running import fetch_token, write_client_key
 from seawall.compose import Installation
-from seawall.config import Passphrase, Settings
+from seawall.config import Keys, Passphrase, Settings
 from seawall.core.phi.identifiers import Label
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.agreement import REQUIRED_TERMS
@@ -52,10 +52,10 @@ class Clinic:
         return str(issued["access_token"])
 
 
-def new_installation(folder: Path, *, database: str = "") -> Installation:
-    """Make an empty data folder with its certificate; `database` is a setting."""
+def new_installation(folder: Path, *, database: str = "", keys: Keys | None = None) -> Installation:
+    """Make an empty data folder with its certificate; `database` and `keys` are settings."""
     folder.mkdir(mode=0o700, parents=True)
-    settings = Settings(folder, port=0, database=database)
+    settings = Settings(folder, port=0, database=database, keys=keys or Keys())
     installation = Installation.create(settings, Passphrase(PASSPHRASE.encode()))
     installation.certificate()
     return installation

@@ -22,6 +22,8 @@ class Effort:
     """Entries of the log that is indexed and asked."""
     part_seconds: float
     """CPU time for each part of an exchange and for detection."""
+    data_keys: int
+    """Data keys that are wrapped anew."""
 
 
 FULL = Effort(
@@ -32,6 +34,7 @@ FULL = Effort(
     log_size=1_000_000,
     indexed_size=1_000_000,
     part_seconds=0.5,
+    data_keys=100_000,
 )
 QUICK = Effort(
     rounds=1,
@@ -41,4 +44,5 @@ QUICK = Effort(
     log_size=1_000,
     indexed_size=2_000,
     part_seconds=0.02,
+    data_keys=300,
 )

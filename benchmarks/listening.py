@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.processes import KEY_PASSWORD
-from seawall.http.server import server_context
+from seawall.tls import server_context
 
 if TYPE_CHECKING:
     import socket

@@ -11,7 +11,7 @@ from seawall.adapters.keys.file import FileKeys
 from seawall.adapters.keys.guarded import GuardedKeyManager, GuardedKeyOperator
 from seawall.adapters.keys.root_locks import ManagerLock, PassphraseLock, SecretLock
 from seawall.config import environment, read_key_token
-from seawall.core.errors import Invalid
+from seawall.core.errors import Invalid, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _service(keys: Keys) -> Provider:
         if keys.provider == "openbao":
             from seawall.adapters.keys import openbao  # noqa: PLC0415  the library is an extra
 
-            return openbao.OpenBaoKeys(_openbao(keys), partial(_token, _TOKEN))
+            return openbao.OpenBaoKeys(_openbao(keys), partial(_token, _TOKEN), SystemClock())
         from seawall.adapters.keys import aws  # noqa: PLC0415  as above
 
         return aws.AwsKeys(_kms(keys, ""), prefix=keys.prefix)
@@ -79,11 +79,13 @@ def _service(keys: Keys) -> Provider:
 def _operator(keys: Keys) -> Operator | None:
     with needing_the_library(keys.provider):
         if keys.provider == "openbao":
-            if _token(_OPERATOR_TOKEN) is None:
+            if not read_key_token(environment(), _OPERATOR_TOKEN):
                 return None
             from seawall.adapters.keys import openbao  # noqa: PLC0415  the library is an extra
 
-            return openbao.OpenBaoOperator(_openbao(keys), partial(_token, _OPERATOR_TOKEN))
+            return openbao.OpenBaoOperator(
+                _openbao(keys), partial(_token, _OPERATOR_TOKEN), SystemClock()
+            )
         profile = environment().get(_OPERATOR_PROFILE)
         if not profile:
             return None
@@ -112,8 +114,16 @@ def _kms(keys: Keys, profile: str) -> Any:
     )
 
 
-def _token(name: str) -> str | None:
-    return read_key_token(environment(), name)
+def _token(name: str) -> str:
+    """Return a token; `Missing` (`key-token-missing`) if there is none."""
+    token = read_key_token(environment(), name)
+    if not token:
+        raise Missing(
+            "key-token-missing",
+            "there is no token for the key manager",
+            f"set {name}_FILE to a file that an agent keeps fresh, or {name}",
+        )
+    return token
 
 
 @contextmanager
