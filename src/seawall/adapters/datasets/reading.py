@@ -1,0 +1,294 @@
+"""Rows as they come in: Parquet, CSV or NDJSON, in batches of bounded size.
+
+CSV has no types, so every column of it is text, and "02134" stays what it is. JSON says what
+is text, number or truth; columns that mix them are refused. Whatever cannot be read is told by
+the number of its row and column, and never by what is in it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from seawall.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seawall.app.ports import RowsForm
+
+BATCH_ROWS: Final = 65_536
+"""No batch has more rows: what a row group of a sealed file holds."""
+
+_BATCH_BYTES: Final = 16 << 20
+_LINE: Final = 16 << 20
+_READING = (pa.ArrowException, ValueError, OverflowError, TypeError, RecursionError, OSError)
+
+
+class Reader(Protocol):
+    """Rows that are read once, with their columns known beforehand."""
+
+    @property
+    def schema(self) -> Any:
+        """The columns' names and types."""
+        ...
+
+    def batches(self) -> Iterator[Any]:
+        """Yield record batches of at most `BATCH_ROWS` rows."""
+        ...
+
+
+def reader_of(source: IO[bytes], form: RowsForm, *, is_seekable: bool) -> Reader:
+    """Return what reads rows of this form; `Invalid` if they cannot be read."""
+    if form == "csv":
+        return _Csv(source)
+    if form == "ndjson":
+        return _Ndjson(source, is_seekable=is_seekable)
+    if not is_seekable:
+        raise Invalid(
+            "rows-unreadable",
+            "Parquet is read from its end, and standard input has none",
+            "name the file, or give CSV or NDJSON",
+        )
+    return _Parquet(source)
+
+
+class _Parquet:
+    """A Parquet file, with the types that it has."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        try:
+            self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)
+            self.schema = self._file.schema_arrow
+        except _READING:
+            raise _unreadable("this is no Parquet file that can be read") from None
+
+    def batches(self) -> Iterator[Any]:
+        """Yield record batches."""
+        held = self._file.metadata
+        total = sum(held.row_group(each).total_byte_size for each in range(held.num_row_groups))
+        row = max(1, total // max(1, held.num_rows))
+        count = 0
+        try:
+            size = max(1, min(BATCH_ROWS, _BATCH_BYTES // row))
+            for batch in self._file.iter_batches(batch_size=size):
+                count += batch.num_rows
+                yield batch
+        except _READING:
+            raise _unreadable(f"the Parquet file breaks off after row {count:,}") from None
+
+
+class _Csv:
+    """CSV as in RFC 4180: UTF-8, commas, a header; blank lines are no rows."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        # The library's own limit of a field is one for all, and too small for a note.
+        csv.field_size_limit(_LINE)
+        self._rows = csv.reader(_texts(source), strict=True)
+        header = self._next(1)
+        if not header:
+            raise _unreadable("the CSV has no header")
+        self.schema = pa.schema([(name, pa.string()) for name in header])
+
+    def _next(self, number: int) -> list[str] | None:
+        try:
+            while (row := next(self._rows, None)) == []:
+                pass
+        except (csv.Error, UnicodeDecodeError):
+            raise _unreadable(f"row {number:,} of the CSV is broken") from None
+        return row
+
+    def batches(self) -> Iterator[Any]:
+        """Yield record batches."""
+        number, width = 1, len(self.schema)
+        held: list[list[str]] = []
+        size = 0
+        while (row := self._next(number + 1)) is not None:
+            number += 1
+            if len(row) != width:
+                column = min(len(row), width) + 1
+                raise _unreadable(
+                    f"row {number:,} of the CSV has {len(row)} columns where the header has "
+                    f"{width}, so column {column} is missing or too many"
+                )
+            held.append(row)
+            size += sum(map(len, row))
+            if len(held) == BATCH_ROWS or size >= _BATCH_BYTES:
+                yield self._batch(held)
+                held, size = [], 0
+        if held:
+            yield self._batch(held)
+
+    def _batch(self, rows: list[list[str]]) -> Any:
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+class _Ndjson:
+    """One JSON object on each line; what an object lacks is null.
+
+    A file is read twice, first for its columns. Standard input is read once, and its columns
+    are those of its first batch: what does not fit them later is refused.
+    """
+
+    def __init__(self, source: IO[bytes], *, is_seekable: bool) -> None:
+        self._lines = _objects(source)
+        self._first: list[tuple[int, dict[str, Any]]] = []
+        seen = None
+        for batch in self._chunks():
+            seen = self._widened(seen, batch)
+            if not is_seekable:
+                self._first = batch
+                break
+        if seen is None:
+            raise _unreadable("there is no row of JSON")
+        if is_seekable:
+            source.seek(0)
+            self._lines = _objects(source)
+        self._type = seen
+        self.schema = pa.schema(list(seen))
+
+    def batches(self) -> Iterator[Any]:
+        """Yield record batches."""
+        if self._first:
+            yield self._batch(self._first)
+        for chunk in self._chunks():
+            if self._widened(self._type, chunk) != self._type:
+                raise _unreadable(
+                    f"a row from {chunk[0][0]:,} to {chunk[-1][0]:,} has columns or types that "
+                    "those before it do not have",
+                    "name the file instead of piping it: it is then read twice",
+                )
+            yield self._batch(chunk)
+
+    def _batch(self, chunk: list[tuple[int, dict[str, Any]]]) -> Any:
+        try:
+            array = pa.array([row for _, row in chunk], self._type)
+        except _READING:
+            self._one_by_one(None, chunk)
+            raise _unreadable(f"a row from {chunk[0][0]:,} on does not fit its columns") from None
+        return pa.RecordBatch.from_struct_array(array)
+
+    def _widened(self, seen: Any, chunk: list[tuple[int, dict[str, Any]]]) -> Any:
+        """Return the type that holds what was seen and a chunk's rows."""
+        rows = [row for _, row in chunk]
+        try:
+            found = pa.array(rows).type
+            if _has_fraction(found) and any(_is_mixed(row, found) for row in rows):
+                raise ValueError
+            return found if seen is None else widen(seen, found)
+        except _READING:
+            return self._one_by_one(seen, chunk)
+
+    def _one_by_one(self, seen: Any, chunk: list[tuple[int, dict[str, Any]]]) -> Any:
+        """Widen row by row and column by column, so that what does not fit is told by number."""
+        kinds: dict[str, Any] = {} if seen is None else {each.name: each.type for each in seen}
+        for number, row in chunk:
+            for position, (name, value) in enumerate(row.items(), 1):
+                try:
+                    found = pa.array([value]).type
+                    kinds[name] = widen(kinds.get(name, pa.null()), found)
+                    pa.array([name])
+                except _READING:
+                    raise _unreadable(
+                        f"column {position} of row {number:,} has a value that no column holds, "
+                        "or of another type than the rows before it",
+                        "give each column one type: text, number, truth, list or object",
+                    ) from None
+        return pa.struct(list(kinds.items()))
+
+    def _chunks(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+        held: list[tuple[int, dict[str, Any]]] = []
+        size = 0
+        for number, length, row in self._lines:
+            held.append((number, row))
+            size += length
+            if len(held) == BATCH_ROWS or size >= _BATCH_BYTES:
+                yield held
+                held, size = [], 0
+        if held:
+            yield held
+
+
+def widen(one: Any, other: Any) -> Any:
+    """Return the type that holds values of both; `ValueError` if none does.
+
+    Nothing widens to everything, whole numbers to fractions, objects to the union of their
+    fields; nothing else does.
+    """
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    if {one, other} == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        return pa.list_(widen(one.value_type, other.value_type))
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        fields = {each.name: each.type for each in one}
+        for each in other:
+            known = fields.get(each.name)
+            fields[each.name] = each.type if known is None else widen(known, each.type)
+        return pa.struct(list(fields.items()))
+    raise ValueError("no type holds both")
+
+
+def _has_fraction(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_has_fraction(field.type) for field in kind)
+    return bool(_has_fraction(kind.value_type) if pa.types.is_list(kind) else kind == pa.float64())
+
+
+def _is_mixed(value: Any, kind: Any) -> bool:
+    """Whether a truth stands where fractions do: the library would make a number of it."""
+    if isinstance(value, dict):
+        return any(
+            _is_mixed(value.get(field.name), field.type)
+            for field in kind
+            if _has_fraction(field.type)
+        )
+    if isinstance(value, list):
+        return any(_is_mixed(each, kind.value_type) for each in value)
+    return isinstance(value, bool) and kind == pa.float64()
+
+
+def _objects(source: IO[bytes]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yield the number, the length and the object of each line that is not blank."""
+    for number, line in enumerate(_lines(source), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict) or not row:
+            raise _unreadable(f"row {number:,} is no JSON object")
+        yield number, len(line), row
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError("JSON has no such number")
+
+
+def _texts(source: IO[bytes]) -> Iterator[str]:
+    for number, line in enumerate(_lines(source)):
+        yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+
+
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines with their ends; `Invalid` if one is longer than anybody means."""
+    number = 0
+    while line := source.readline(_LINE + 1):
+        number += 1
+        if len(line) > _LINE:
+            raise _unreadable(f"line {number:,} is longer than {_LINE >> 20} MiB")
+        yield line
+
+
+def _unreadable(message: str, help_text: str = "") -> Invalid:
+    told = help_text or "correct the row, or say the form with --format; no value is shown here"
+    return Invalid("rows-unreadable", message, told)

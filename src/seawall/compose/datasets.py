@@ -1,0 +1,49 @@
+"""Data sets as sealed files: what reads and writes them, and the intents over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seawall.adapters.clock import SystemRandom
+from seawall.adapters.second_factor import TimeCodes
+from seawall.app.seal_dataset import SealDataset
+from seawall.app.step_up import CodeStepUp
+from seawall.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from seawall.app.ports import Datasets
+    from seawall.compose.installation import Installation
+    from seawall.compose.writer import Writer
+
+
+def dataset_files() -> Datasets:
+    """Return what reads and writes sealed files; `Invalid` if its library is not installed."""
+    try:
+        # Only where it is asked for: the library is optional, and takes its time to load.
+        from seawall.adapters.datasets.parquet import ParquetDatasets  # noqa: PLC0415
+    except ImportError:
+        raise Invalid(
+            "datasets-missing",
+            "data sets need a library that is not installed",
+            "install seawall[datasets]",
+        ) from None
+    return ParquetDatasets(SystemRandom())
+
+
+def dataset_intents(installation: Installation, writer: Writer, files: Datasets) -> SealDataset:
+    """Return what seals and opens data sets of an installation."""
+    recorded = {"store": installation.store, "ledger": writer.ledger, "clock": installation.clock}
+    step_up = CodeStepUp(
+        keys=writer.keys,
+        factor=TimeCodes(installation.random, f"Seawall {installation.settings.name}"),
+        notifier=writer.notifier,
+        **recorded,
+    )
+    return SealDataset(
+        datasets=files,
+        keys=writer.keys,
+        step_up=step_up,
+        notifier=writer.notifier,
+        random=installation.random,
+        **recorded,
+    )
