@@ -73,6 +73,8 @@ lock: dev
 	@$(LOCK) --extra demo -o requirements/demo.txt pyproject.toml
 	@echo "==> Pinning requirements/runtime.txt"
 	@$(LOCK) -o requirements/runtime.txt pyproject.toml
+	@echo "==> Pinning requirements/sslyze.txt"
+	@$(LOCK) -o requirements/sslyze.txt requirements/sslyze.in
 
 clean:
 	@echo "==> Removing .venv, caches and builds (seawall-demo, if there is one, stays)"

@@ -3,7 +3,8 @@
 Standard library only: this runs before anything is installed. It says what it
 does, does nothing when nothing changed, and rebuilds an environment whose
 Python is gone or too old, or that was made for another folder. A lock lets one
-run install at a time.
+run install at a time. With `dev` come programs that the tests run and whose own
+dependencies are at odds with ours: each in an environment of its own, below .venv/tools.
 """
 # ruff: noqa: S603  it runs the commands that are written here, no others
 
@@ -29,6 +30,8 @@ PYTHON = VENV / "bin" / "python"
 MADE_FOR = VENV / "made-for.txt"
 CONTAINS = {"demo": ["demo"], "dev": ["dev", "demo"]}
 """What each set installs: dev.txt pins all that demo.txt does (tests/test_house.py checks it)."""
+TOOLS = {"demo": [], "dev": ["sslyze"]}
+"""Programs beside each set, pinned by requirements/NAME.txt, as .venv/tools/NAME/bin/NAME."""
 
 _PINNED = re.compile(r"^[A-Za-z0-9._-]+(?:\[[^]]*\])?==", re.MULTILINE)
 _IS_USABLE = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
@@ -44,6 +47,8 @@ def main() -> None:
             _make_venv()
         if _installed(wanted) != _digest(wanted):
             _install(wanted)
+        for tool in TOOLS[wanted]:
+            _ensure_tool(tool)
 
 
 @contextmanager
@@ -86,6 +91,22 @@ def _install(wanted: str) -> None:
     _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     for name in CONTAINS[wanted]:
         (VENV / f"{name}.txt").write_text(_digest(name), "utf-8")
+
+
+def _ensure_tool(name: str) -> None:
+    """Make a tool's environment, unless it was made of these very pins."""
+    place, requirements = VENV / "tools" / name, ROOT / "requirements" / f"{name}.txt"
+    stamp = place / "made-of.txt"
+    pins = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text("utf-8") == pins:
+        return
+    count = len(_PINNED.findall(requirements.read_text("utf-8")))
+    print(f"==> Installing the {count} packages of requirements/{name}.txt apart", flush=True)
+    shutil.rmtree(place, ignore_errors=True)
+    _run([str(PYTHON), "-m", "venv", "--without-pip", str(place)])
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--python", str(place)]
+    _run([*pip, "install", "--require-hashes", "-r", str(requirements)], count)
+    stamp.write_text(pins, "utf-8")
 
 
 def _installed(name: str) -> str:
