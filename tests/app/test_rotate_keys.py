@@ -87,7 +87,7 @@ async def test_a_rotation_that_fails_says_so() -> None:
         """Be down."""
         raise DOWN
 
-    scene.manager.rotate = refuse  # type: ignore[method-assign]  # the fake's own fault
+    scene.manager.rotate = refuse  # type: ignore[method-assign, assignment]  # the fake's own fault
     with pytest.raises(Unavailable):
         await scene.rotating.root(OPERATOR, CLINIC)
     (ended,) = scene.said("keys.rotated")
@@ -148,7 +148,7 @@ async def test_keys_that_never_move_end_the_attempt() -> None:
         """Move nothing."""
         return 0
 
-    scene.ring.rewrap = nothing  # type: ignore[method-assign]  # a keeper's own fault
+    scene.ring.rewrap = nothing  # type: ignore[method-assign, assignment]  # a keeper's own fault
     with pytest.raises(Conflict) as caught:
         await scene.rewrapping.rewrap(OPERATOR, CLINIC)
     (ended,) = scene.said("keys.rewrapped")

@@ -195,7 +195,7 @@ async def test_the_shredding_of_a_tenant_is_finished_too(after: int) -> None:
     with pytest.raises(CrashError):
         await scene.shredding.tenant(OPERATOR, CLINIC, "other", crash)
     scene.restart()
-    scene.manager.destroy = gone  # type: ignore[method-assign]  # as OpenBao answers the second time
+    scene.manager.destroy = gone  # type: ignore[method-assign, assignment]  # as a second time
     (done,) = await scene.shredding.resume(OPERATOR, CLINIC)
     assert ([1], "destroyed before") == (
         body_of(scene, done.certificate)["keys"]["versions"],

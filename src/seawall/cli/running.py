@@ -98,7 +98,7 @@ async def fetch_token(
         "client_assertion_type": _ASSERTION_TYPE,
         "client_assertion": client_assertion(key, client, settings.token_url),
     }
-    answer = await _post(f"{url}/oauth2/token", authority, data=form)
+    answer = await _call(f"{url}/oauth2/token", authority, data=form)
     return dict(answer)
 
 
@@ -108,7 +108,16 @@ async def send_documents(
     """Apply documents over the API."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = orjson.dumps(documents)
-    return list(await _post(f"{url}/api/documents", authority, data=body, headers=headers))
+    return list(await _call(f"{url}/api/documents", authority, data=body, headers=headers))
+
+
+async def send_backup(
+    url: str, token: str, authority: Path | None, said: dict[str, Any]
+) -> dict[str, Any]:
+    """Have a server record a backup or a drill that this terminal made."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = orjson.dumps(said)
+    return dict(await _call(f"{url}/api/backups", authority, data=body, headers=headers))
 
 
 async def send_reading(
@@ -117,7 +126,26 @@ async def send_reading(
     """Have a server record a reading of the ledger."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = orjson.dumps(reading)
-    return dict(await _post(f"{url}/api/ledger/readings", authority, data=body, headers=headers))
+    return dict(await _call(f"{url}/api/ledger/readings", authority, data=body, headers=headers))
+
+
+async def send_key_order(
+    url: str, token: str, authority: Path | None, order: dict[str, Any], proof: dict[str, str]
+) -> dict[str, Any]:
+    """Order something about keys; `proof` are the headers of the second factor."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **proof}
+    return dict(
+        await _call(f"{url}/api/keys", authority, data=orjson.dumps(order), headers=headers)
+    )
+
+
+async def fetch_keys(
+    url: str, token: str, authority: Path | None, work: str | None = None
+) -> dict[str, Any]:
+    """Ask what there is of the keys, or how far an order about them is."""
+    place = f"{url}/api/keys" if work is None else f"{url}/api/keys/work/{work}"
+    headers = {"Authorization": f"Bearer {token}"}
+    return dict(await _call(place, authority, "GET", headers=headers))
 
 
 def _context(authority: Path | None) -> ssl.SSLContext:
@@ -137,13 +165,15 @@ def _context(authority: Path | None) -> ssl.SSLContext:
         ) from None
 
 
-async def _post(url: str, authority: Path | None, **request: Any) -> Any:
+async def _call(
+    url: str, authority: Path | None, method: str = "POST", **request: Any
+) -> Any:
     try:
         context = _context(authority)
         timeout = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-            session.post(url, ssl=context, allow_redirects=False, **request) as response,
+            session.request(method, url, ssl=context, allow_redirects=False, **request) as response,
         ):
             answer = orjson.loads(await response.read())
     except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError):

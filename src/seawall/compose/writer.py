@@ -16,6 +16,7 @@ from seawall.adapters.models.openai import UpstreamClient
 from seawall.adapters.tokens import SignedTokens
 from seawall.app.archive_ledger import ArchiveLedger
 from seawall.app.ask_model import AskModel
+from seawall.app.backup.recording import RecordBackup
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.count_readings import CountReadings
 from seawall.app.documents import Documents
@@ -29,6 +30,7 @@ from seawall.app.recall import Recall
 from seawall.app.record_reading import Auditors, RecordReading
 from seawall.app.rounds import Rounds
 from seawall.compose.archiving import archives_of, planning_of
+from seawall.compose.backup import ScheduledBackups, key_copies
 from seawall.compose.keys import keys_of
 from seawall.compose.listening import CERTIFICATE_SECONDS
 from seawall.compose.payloads import keeping_payloads, owner_of, payloads_of
@@ -36,6 +38,7 @@ from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
+from seawall.http.backup import BackupDoor
 from seawall.http.chat import ChatDoor
 from seawall.http.documents import DocumentsDoor
 from seawall.http.keys import KeysDoor
@@ -59,6 +62,8 @@ _LEASE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 30.0
 _INDEXING_SECONDS: Final = 0.5
 _SWEEPING_SECONDS: Final = 86_400.0
+_BACKUP_SECONDS: Final = 600.0
+"""So often it is asked whether a backup is due."""
 _TOTALS_SECONDS: Final = 5.0
 
 
@@ -139,7 +144,9 @@ class Writer:
         )
         self.payloads = payloads_of(installation.settings)
         """Where exchanges' payloads are kept; None means in the database."""
-        self.key_room = keys_of(installation, self)
+        self.record_backup = RecordBackup(ledger=self.ledger, clock=clock)
+        """What makes entries of backups and drills."""
+        self.key_room = keys_of(installation, self, key_copies(installation))
         """What rotates, wraps anew and shreds keys."""
         self.rounds = [*self._rounds(), *self.key_room.rounds]
         """What is done again and again while the server serves."""
@@ -227,6 +234,12 @@ class Writer:
         if (sweeping := self.sweeping) is not None:
             seconds = _SWEEPING_SECONDS
             rounds.append(Rounds("sweeping", sweeping.forget, seconds=seconds, notifier=told))
+        backup = self._installation.settings.backup
+        if backup is not None and backup.hours:
+            scheduled = ScheduledBackups(self._installation, backup, self.record_backup)
+            rounds.append(
+                Rounds("backup", scheduled.round, seconds=_BACKUP_SECONDS, notifier=told)
+            )
         if self._installation.database.is_shared:
             claim, close = partial(self.closing.claim, self.replica), self.closing.close_expired
             rounds.append(Rounds("lease", claim, seconds=_LEASE_SECONDS, notifier=told))
@@ -288,6 +301,11 @@ class Writer:
                 metrics=metrics,
             ),
             tokens=TokenDoor(self.issue_token),
+            backups=BackupDoor(
+                issue_token=self.issue_token,
+                documents=self.documents,
+                recording=self.record_backup,
+            ),
             documents=DocumentsDoor(issue_token=self.issue_token, documents=self.documents),
             keys=keys_door,
             ledger=LedgerDoor(

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from seawall.http.backup import BackupDoor
     from seawall.http.chat import ChatDoor
     from seawall.http.documents import DocumentsDoor
+    from seawall.http.keys import KeysDoor
     from seawall.http.ledger import LedgerDoor
     from seawall.http.metrics import Metrics
     from seawall.http.oauth import TokenDoor
@@ -31,9 +33,11 @@ _UNDECIDED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 def application(
     *,
+    backups: BackupDoor,
     chat: ChatDoor,
     tokens: TokenDoor,
     documents: DocumentsDoor,
+    keys: KeysDoor,
     ledger: LedgerDoor,
     tlog: TlogDoor,
     metrics: Metrics,
@@ -66,7 +70,11 @@ def application(
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             Route("/v1/models", chat.models, methods=["GET"]),
             Route("/oauth2/token", tokens.token, methods=["POST"]),
+            Route("/api/backups", backups.record, methods=["POST"]),
             Route("/api/documents", documents.apply, methods=["POST"]),
+            Route("/api/keys", keys.status, methods=["GET"]),
+            Route("/api/keys", keys.order, methods=["POST"]),
+            Route("/api/keys/work/{id}", keys.work, methods=["GET"]),
             Route("/api/ledger/entries", ledger.entries, methods=["GET"]),
             Route("/api/ledger/entries/{index}", ledger.entry, methods=["GET"]),
             Route("/api/ledger/proof/{index}", ledger.proof, methods=["GET"]),

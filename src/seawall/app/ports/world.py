@@ -212,3 +212,19 @@ class Random(Protocol):
     def bytes(self, count: int) -> bytes:
         """Return `count` random bytes."""
         ...
+
+
+class SecondFactor(Protocol):
+    """Codes that only somebody's own device makes, each for a short time."""
+
+    def new_secret(self) -> str:
+        """Return a new secret, which is shown to its owner once."""
+        ...
+
+    def uri(self, name: str, secret: str) -> str:
+        """Return what a device reads a secret from."""
+        ...
+
+    def step_of(self, secret: str, code: str, now_ms: int) -> int | None:
+        """Return the time step that a code is of; None unless it is fresh and right."""
+        ...
