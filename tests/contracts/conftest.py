@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 import embedded
 import postgres
+from contracts.key_managers import KEY_MANAGERS, file, openbao_transit
 from embedded import ORIGIN
-from fake_keys import RECEIPT_KEY, MemoryKeyManager, MemoryKeyRing, MemoryKeys
+from fake_keys import RECEIPT_KEY, MemoryKeyRing, MemoryKeys
 from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore
 from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.tokens import SignedTokens
 from seawall.app.ports import TenantKey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
+    from contracts.key_managers import Keys
     from postgres import Server
     from seawall.app.ports import KeyRing, Ledger, Store, Tokens, WrappedKeys
 
@@ -93,39 +96,36 @@ async def memory_ring(_: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterat
     yield MemoryKeyRing(clock, FakeRandom())
 
 
-def envelope_ring(keys: WrappedKeys, clock: FakeClock) -> EnvelopeKeyRing:
-    """Return the product's key ring over wrapped keys, and a key manager in memory."""
-    manager = MemoryKeyManager()
-    return EnvelopeKeyRing(
-        manager=manager,
-        operator=manager,
-        keys=keys,
-        receipt_key=RECEIPT_KEY,
-        clock=clock,
-        random=FakeRandom(),
-    )
+def envelope_ring(
+    keeping: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[WrappedKeys]],
+    managing: Callable[[pytest.FixtureRequest], AbstractContextManager[Keys]],
+) -> Callable[[pytest.FixtureRequest, FakeClock], AbstractAsyncContextManager[KeyRing]]:
+    """Return what makes the product's key ring, of one database and one key manager."""
+
+    @asynccontextmanager
+    async def made(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
+        """Yield the key ring."""
+        async with keeping(request) as wrapped:
+            with managing(request) as root:
+                yield EnvelopeKeyRing(
+                    manager=root.manager,
+                    operator=root.operator,
+                    keys=wrapped,
+                    receipt_key=RECEIPT_KEY,
+                    clock=clock,
+                    random=FakeRandom(),
+                )
+
+    made.__name__ = f"{keeping.__name__}-{managing.__name__}"
+    return made
 
 
-@asynccontextmanager
-async def ring_in_memory(_: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
-    """Yield the product's over wrapped keys in memory."""
-    yield envelope_ring(MemoryKeys(), clock)
-
-
-@asynccontextmanager
-async def ring_embedded(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[KeyRing]:
-    """Yield the product's over the SQLCipher database."""
-    async with embedded_wrapped_keys(request) as keys:
-        yield envelope_ring(keys, clock)
-
-
-@asynccontextmanager
-async def ring_on_postgres(
-    request: pytest.FixtureRequest, clock: FakeClock
-) -> AsyncIterator[KeyRing]:
-    """Yield the product's over PostgreSQL."""
-    async with postgres_wrapped_keys(request) as keys:
-        yield envelope_ring(keys, clock)
+RINGS: Final = [
+    memory_ring,
+    *(envelope_ring(memory_wrapped_keys, managing) for managing in KEY_MANAGERS),
+    envelope_ring(embedded_wrapped_keys, file),
+    envelope_ring(postgres_wrapped_keys, openbao_transit),
+]
 
 
 @pytest.fixture(params=[memory_books, embedded_books, postgres_books])
@@ -146,7 +146,7 @@ async def wrapped_keys(request: pytest.FixtureRequest) -> AsyncIterator[WrappedK
         yield made
 
 
-@pytest.fixture(params=[memory_ring, ring_in_memory, ring_embedded, ring_on_postgres])
+@pytest.fixture(params=RINGS, ids=lambda made: made.__name__)
 async def ring(request: pytest.FixtureRequest) -> AsyncIterator[Ring]:
     """Yield each KeyRing with the tenant `clinic`."""
     clock = FakeClock()
