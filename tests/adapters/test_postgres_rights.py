@@ -29,6 +29,9 @@ from seawall.core.ledger.encoding import encode
 if TYPE_CHECKING:
     from postgres import Server
 
+NAMING = "set seawall.tenants = 'clinic,nowhere'; "
+"""Without it these roles see no entry, and so touch none."""
+
 REPLICATING = "set session_replication_role = replica; "
 
 
@@ -88,7 +91,7 @@ async def test_entries_and_heads_are_kept_from_every_role(
 ) -> None:
     """Triggers refuse the owner and the superuser what rights refuse the others."""
     with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.InsufficientPrivilege)):
-        postgres_server.ask(statement, database, role)
+        postgres_server.ask(NAMING + statement, database, role)
     async with opened(postgres_server, database) as found:
         expected = [encode(an_entry(at=at)) for at in range(3)]
         assert expected == await found.store.entries("clinic", 0, 9)
@@ -140,7 +143,9 @@ def test_an_operator_of_ones_own_deceives_no_trigger(
     statement = statement or "update heads set size = 3"
     with pytest.raises(psycopg.errors.CheckViolation):
         postgres_server.ask(
-            f"{FALSE}{made}set search_path = public, pg_catalog; {statement}", database, role
+            f"{NAMING}{FALSE}{made}set search_path = public, pg_catalog; {statement}",
+            database,
+            role,
         )
 
 

@@ -13,7 +13,7 @@ from examples import an_entry
 from fake_payloads import MemoryPayloads, a_payload
 from fakes import FakeClock, MemoryLedger, MemoryStore
 from seawall.app.payloads import PayloadLedger, PayloadStore, SweepPayloads
-from seawall.app.ports import KeepReference, KeepSealed, OpenExchange
+from seawall.app.ports import KeepReference, KeepSealed, OpenExchange, Write
 from seawall.core.errors import Missing, Tampered, Unavailable
 from seawall.core.seal.envelope import Context, Sealed, seal
 
@@ -77,7 +77,7 @@ async def test_payloads_from_before_the_setting_are_read_from_the_database(scene
 async def test_other_writes_and_small_values_stay_in_the_database(scene: Scene) -> None:
     """Only whole requests and answers go outside; what replaces something never does."""
     replacing = KeepSealed(a_payload("x2"), replaces="")
-    writes = [KeepSealed(a_small()), replacing, OpenExchange("clinic", "x1", "r")]
+    writes: list[Write] = [KeepSealed(a_small()), replacing, OpenExchange("clinic", "x1", "r")]
     await scene.ledger.append("clinic", an_entry(), writes)
     assert ({}, 2, 1) == (scene.payloads.kept, len(scene.inner.kept), len(scene.inner.awaited))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sqlalchemy import bindparam, func, select
 
 from seawall.adapters.db.schema import data_keys, tenant_keys
-from seawall.adapters.db.store import read
+from seawall.adapters.db.store import read, read_all
 from seawall.app.ports import (
     KeepRewrapped,
     KeepTenantKey,
@@ -108,7 +108,7 @@ class SqlKeys:
     async def tenant_keys(self, tenant: str | None = None) -> list[TenantKey]:
         """Return the keys of one tenant or of all, by tenant, use and version."""
         if tenant is None:
-            rows = await read(self._engine, _ALL_TENANT_KEYS)
+            rows = await read_all(self._engine, _ALL_TENANT_KEYS)
         else:
             rows = await read(self._engine, _TENANT_KEYS, tenant=tenant)
         return [

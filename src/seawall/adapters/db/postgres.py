@@ -6,6 +6,7 @@ server says is matched by its SQLSTATE and never passed on.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -19,6 +20,9 @@ from seawall.core.errors import Invalid, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+# What fails is raised; the library's own words about it are passed to nobody.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 _ALLOWED: Final = frozenset(
     {"host", "port", "user", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey"}
@@ -151,7 +155,7 @@ def foreign_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise translate_state(error.sqlstate) from None
+        print("XX", repr(error)); raise translate_state(error.sqlstate) from None
 
 
 def _is_here(host: str) -> bool:

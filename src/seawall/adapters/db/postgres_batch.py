@@ -18,6 +18,7 @@ from seawall.adapters.db.postgres_changes import (
 )
 from seawall.adapters.db.postgres_keys import locks
 from seawall.adapters.db.postgres_statement import Statement, insert
+from seawall.adapters.db.postgres_tenants import NAME, named, tenants_of
 from seawall.core.errors import Conflict, Missing
 from seawall.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from seawall.core.ledger.tree import Edge, extend, leaf_hash
@@ -99,6 +100,8 @@ class Batch:
         queries = taken_queries(write for job in self._jobs for write in job.writes)
         with self._connection.pipeline():
             run("begin")
+            tenants = named(tenant for job in self._jobs for tenant in tenants_of(job))
+            run(NAME, (tenants,), prepare=True)
             for statement in self._openings():
                 run(statement.query, statement.parameters, prepare=True)
             locked = run(_LOCK, (names,), prepare=True) if names else None

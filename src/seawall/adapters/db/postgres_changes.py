@@ -22,6 +22,7 @@ from seawall.app.ports import (
     KeepLease,
     KeepPatient,
     KeepPublished,
+    KeepReference,
     KeepRewrapped,
     KeepSealed,
     KeepTenantKey,
@@ -125,6 +126,7 @@ class Changes:
     made: list[tuple[str, str, str, int, bytes]] = field(default_factory=list)
     patients: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     sealed: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
+    references: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     shredding: list[ShredSubjects | ShredTenant | DropTenantKeys] = field(default_factory=list)
     keys: list[WrappedKey] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -172,6 +174,8 @@ class Changes:
                 context = sealed.context
                 place = (context.tenant, context.kind, context.item)
                 self.sealed[place] = (bytes(sealed), context.subject)
+            case KeepReference(tenant, kind, item, subject, digest):
+                self.references[tenant, kind, item] = (subject, digest)
             case KeepDocument(tenant, made):
                 spec = canonical_spec(made.spec)
                 self.made.append((tenant, made.kind, made.name, made.version, spec))
@@ -205,6 +209,14 @@ class Changes:
                 "subject = excluded.subject"
             )
             yield insert("sealed (tenant, kind, item, envelope, subject)", kinds, sealed, then)
+        if self.references:
+            columns = "payloads (tenant, kind, item, subject, digest)"
+            then = (
+                "(tenant, kind, item) do update set subject = excluded.subject, "
+                "digest = excluded.digest"
+            )
+            rows = [(*place, *where) for place, where in sorted(self.references.items())]
+            yield insert(columns, ("text",) * 5, rows, then)
         if self.keys:
             yield of_keys(self.keys)
         for change in self.shredding:

@@ -39,6 +39,7 @@ class PostgresPruner:
         run = connection.execute
         try:
             with foreign_errors():
+                run("select set_config('seawall.tenants', %s, false)", (log,))
                 try:
                     run(
                         "update heads set minimum = %s where log = %s and minimum < %s",

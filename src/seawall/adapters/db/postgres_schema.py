@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from seawall.adapters.db.postgres import connect, foreign_errors
 from seawall.adapters.db.revisions import check_known, upgrade
-from seawall.adapters.db.schema import REVISION, metadata
+from seawall.adapters.db.schema import OF_TENANTS, REVISION, metadata
 from seawall.adapters.db.store import translated
 from seawall.core.errors import Conflict, Invalid, Refused
 
@@ -78,6 +78,7 @@ def prepare_database(owner: Address, service: str, pruner: str | None = None) ->
             upgrade(connection)
             with foreign_errors():
                 _grant(raw, service, _SERVICE)
+                _let_read_every_tenant(raw, service)
                 if pruner:
                     _grant(raw, pruner, _PRUNER)
     finally:
@@ -104,6 +105,20 @@ def revision(connection: Any) -> str | None:
         return None
     row = connection.execute("select version_num from public.alembic_version").fetchone()
     return str(row[0]) if row else None
+
+
+def _let_read_every_tenant(connection: Any, service: str) -> None:
+    """Let the service and the owner read where `*` names every tenant; nobody writes so."""
+    roles = sql.SQL("{}, current_user").format(sql.Identifier(service))
+    for table in OF_TENANTS:
+        place = sql.Identifier("public", table.name)
+        connection.execute(sql.SQL("drop policy if exists every_tenant on {}").format(place))
+        connection.execute(
+            sql.SQL(
+                "create policy every_tenant on {} for select to {} "
+                "using ((select current_setting('seawall.tenants', true)) = '*')"
+            ).format(place, roles)
+        )
 
 
 def _grant(connection: Any, role: str, rights: dict[str, str]) -> None:

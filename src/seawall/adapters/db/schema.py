@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest step of `migrations`, which ends in these tables."""
 
 metadata: Final = MetaData()
@@ -165,6 +165,7 @@ payloads: Final = Table(
     Column("digest", Text, nullable=False),
     PrimaryKeyConstraint("tenant", "kind", "item"),
     Index("payloads_by_subject", "tenant", "subject"),
+    Index("payloads_by_digest", "digest"),
     sqlite_with_rowid=False,
 )
 """Sealed values that a payload store outside holds, by the digest of their ciphertext."""
@@ -226,6 +227,12 @@ open_exchanges: Final = Table(
     sqlite_with_rowid=False,
 )
 """Exchanges with an intent and no outcome yet, and the replica that awaits it."""
+
+OF_TENANTS: Final = (
+    *(documents, patients, sealed, payloads, data_keys, tenant_keys, open_exchanges),
+    *(entries, facets),
+)
+"""Whose rows PostgreSQL shows to nobody who does not name their tenant, or their log."""
 
 _NEW: Final = "exists (select 1 from entries where log = new.log and position = new.position)"
 _MINIMUM: Final = "coalesce((select minimum from heads where log = old.log), 0)"

@@ -17,6 +17,7 @@ from seawall.app.ports import (
     KeepLease,
     KeepPatient,
     KeepPublished,
+    KeepReference,
     KeepRewrapped,
     KeepSealed,
     KeepTenantKey,
@@ -123,6 +124,16 @@ def _(write: KeepSealed, run: Any) -> None:
         "on conflict (tenant, kind, item) "
         "do update set envelope = excluded.envelope, subject = excluded.subject",
         (context.tenant, context.kind, context.item, bytes(write.sealed), context.subject),
+    )
+
+
+@_apply.register
+def _(write: KeepReference, run: Any) -> None:
+    run(
+        "insert into payloads (tenant, kind, item, subject, digest) values (?, ?, ?, ?, ?) "
+        "on conflict (tenant, kind, item) "
+        "do update set subject = excluded.subject, digest = excluded.digest",
+        (write.tenant, write.kind, write.item, write.subject, write.digest),
     )
 
 

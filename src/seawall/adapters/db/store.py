@@ -24,6 +24,7 @@ from seawall.adapters.db.schema import (
     heads,
     leases,
     open_exchanges,
+    payloads,
     sealed,
     tiles,
 )
@@ -40,7 +41,7 @@ from seawall.core.seal.envelope import Sealed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine, Executable, Row
+    from sqlalchemy import Connection, Engine, Executable, Row, TextClause
 
     from seawall.app.ports import Archived, Published, Query
 
@@ -67,7 +68,12 @@ _DOCUMENTS: Final = (
     .order_by(documents.c.kind, documents.c.name, documents.c.version)
 )
 _COUNTS: Final = select(documents.c.tenant, func.count().label("held")).group_by(documents.c.tenant)
-_TENANTS: Final = select(heads.c.log).where(heads.c.log != SYSTEM_LOG).order_by(heads.c.log)
+# A log whose name holds `~` was succeeded by another one of its tenant, and is nobody's now.
+_TENANTS: Final = (
+    select(heads.c.log)
+    .where(heads.c.log != SYSTEM_LOG, ~heads.c.log.contains("~"))
+    .order_by(heads.c.log)
+)
 # A list of any length as one parameter: an `in` of many would be written anew each time.
 _PATIENTS: Final = {
     "sqlite": text(
@@ -91,11 +97,24 @@ _SEALED: Final = select(sealed.c.envelope).where(
     sealed.c.kind == bindparam("kind"),
     sealed.c.item == bindparam("item"),
 )
+_REFERENCE: Final = select(payloads.c.digest).where(
+    payloads.c.tenant == bindparam("tenant"),
+    payloads.c.kind == bindparam("kind"),
+    payloads.c.item == bindparam("item"),
+)
+_REFERRED: Final = {
+    "sqlite": text(
+        "select digest from payloads where digest in (select value from json_each(:digests))"
+    ),
+    "postgresql": text("select digest from payloads where digest = any(:digests)"),
+}
 
 
 QUERY_SECONDS: Final = 5.0
 """So long a query of the ledger may take, waiting for others included."""
 _QUERIES_AT_ONCE: Final = 2
+EVERY_TENANT: Final = "*"
+"""Stands for all tenants, where a question is about all of them; no tenant is called so."""
 _STEPS: Final = 10_000
 """After so many of SQLite's instructions it is asked whether a query may go on."""
 
@@ -161,12 +180,12 @@ class SqlStore:
         until = time.monotonic() + self._query_seconds
         counts = {
             (facet, value): (
-                await self._ask(until, finding.COUNT, log=log, facet=facet, value=value)
+                await self._ask(until, log, finding.COUNT, log=log, facet=facet, value=value)
             )[0][0]
             for facet, value in (query.facets if len(query.facets) > 1 else ())
         }
         rarest = min(query.facets, key=lambda pair: counts.get(pair, 0), default=None)
-        rows = await self._ask(until, finding.finding(log, query, rarest))
+        rows = await self._ask(until, log, finding.finding(log, query, rarest))
         return sorted((row.position, bytes(row.entry)) for row in rows)
 
     async def indexed(self, log: str) -> int:
@@ -177,7 +196,8 @@ class SqlStore:
     async def has_facet(self, log: str, facet: str, value: str) -> bool:
         """Return whether any indexed entry has this facet with this value."""
         until = time.monotonic() + self._query_seconds
-        return bool(await self._ask(until, finding.FACET, log=log, facet=facet, value=value))
+        values = {"log": log, "facet": facet, "value": value}
+        return bool(await self._ask(until, log, finding.FACET, **values))
 
     async def published(
         self, log: str, *, above: int = -1, limit: int | None = None
@@ -217,7 +237,7 @@ class SqlStore:
 
     async def document_counts(self) -> dict[str, int]:
         """Return how many versions of documents each tenant has; it grows with every change."""
-        return {row.tenant: row.held for row in await read(self._engine, _COUNTS)}
+        return {row.tenant: row.held for row in await read_all(self._engine, _COUNTS)}
 
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
@@ -226,9 +246,8 @@ class SqlStore:
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""
         found: dict[str, set[str]] = {}
-        name = self._engine.dialect.name
-        given = list(terms) if name == "postgresql" else orjson.dumps(list(terms)).decode()
-        for row in await read(self._engine, _PATIENTS[name], tenant=tenant, terms=given):
+        query, given = self._listed(_PATIENTS, terms)
+        for row in await read(self._engine, query, tenant=tenant, terms=given):
             found.setdefault(row.term, set()).add(row.patient)
         return {term: frozenset(whose) for term, whose in found.items()}
 
@@ -250,11 +269,32 @@ class SqlStore:
         rows = await read(self._engine, _SEALED, tenant=tenant, kind=kind, item=item)
         return Sealed(bytes(rows[0].envelope)) if rows else None
 
-    async def _ask(self, until: float, query: Executable, **values: Any) -> Sequence[Row[Any]]:
-        """Run a query of the ledger, beside all other reading, until a moment."""
+    async def reference(self, tenant: str, kind: str, item: str) -> str | None:
+        """Return the digest of a sealed value that lies in the payload store, or None."""
+        rows = await read(self._engine, _REFERENCE, tenant=tenant, kind=kind, item=item)
+        return str(rows[0].digest) if rows else None
+
+    async def referred(self, digests: Sequence[str]) -> frozenset[str]:
+        """Return those of these digests that a reference names, whichever tenant's."""
+        query, given = self._listed(_REFERRED, digests)
+        rows = await read_all(self._engine, query, digests=given)
+        return frozenset(row.digest for row in rows)
+
+    def _listed(
+        self, queries: Mapping[str, TextClause], wanted: Sequence[str]
+    ) -> tuple[TextClause, list[str] | str]:
+        """Return this database's query about a list, and the list as it takes it."""
+        name = self._engine.dialect.name
+        given = list(wanted)
+        return queries[name], given if name == "postgresql" else orjson.dumps(given).decode()
+
+    async def _ask(
+        self, until: float, tenants: str, query: Executable, **values: Any
+    ) -> Sequence[Row[Any]]:
+        """Run a query of one log, beside all other reading, until a moment."""
 
         def work() -> Sequence[Row[Any]]:
-            return _read(self._engine, query, values, until)
+            return _read(self._engine, query, values, tenants, until)
 
         return await asyncio.get_running_loop().run_in_executor(self._asking, work)
 
@@ -271,47 +311,49 @@ class SqlStore:
 
 
 async def read(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
-    """Run a read on a thread with a connection of the pool."""
-    return await asyncio.to_thread(_read, engine, query, values)
+    """Run a read of the tenant or the log that `values` name, on a thread with a pool's connection.
+
+    Where they name none, PostgreSQL shows no row that is a tenant's.
+    """
+    tenants = values.get("tenant", values.get("log", ""))
+    return await asyncio.to_thread(_read, engine, query, values, tenants)
+
+
+async def read_all(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
+    """Run a read that is about the rows of every tenant at once."""
+    return await asyncio.to_thread(_read, engine, query, values, EVERY_TENANT)
 
 
 def _read(
-    engine: Engine, query: Executable, values: Mapping[str, Any], until: float | None = None
+    engine: Engine,
+    query: Executable,
+    values: Mapping[str, Any],
+    tenants: str,
+    until: float | None = None,
 ) -> Sequence[Row[Any]]:
-    """Run a read, which is ended at the moment `until` if there is one.
-
-    A connection that a server's restart broke is noticed by its first use, so that one
-    failure of that kind is no answer yet.
-    """
-
-    def once() -> Sequence[Row[Any]]:
-        # Before a connection is waited for: what waits behind must end in time as well.
-        if until is not None and time.monotonic() >= until:
-            raise _too_slow()
-        with engine.connect() as connection:
-            if until is None:
-                return connection.execute(query, values).all()
-            with _ending(connection, until):
-                return connection.execute(query, values).all()
-
+    """Run a read as `tenants`, which is ended at the moment `until` if there is one."""
+    # Before a connection is waited for: what waits behind must end in time as well.
+    if until is not None and time.monotonic() >= until:
+        raise _too_slow()
     with translated():
         try:
-            return once()
-        except DBAPIError as error:
+            if engine.dialect.name == "postgresql":
+                # The library is an extra, which the other database does without.
+                from seawall.adapters.db.postgres_tenants import ask  # noqa: PLC0415
+
+                return ask(engine, query, values, tenants=tenants, until=until)
+            with engine.connect() as connection, _ending(connection, until):
+                return connection.execute(query, values).all()
+        except (DBAPIError, Unavailable):
             if until is not None and time.monotonic() >= until:
                 raise _too_slow() from None
-            if not error.connection_invalidated:
-                raise
-        return once()
+            raise
 
 
 @contextmanager
-def _ending(connection: Connection, until: float) -> Iterator[None]:
-    """End what a connection does at a moment."""
-    if connection.dialect.name == "postgresql":
-        left = max(1, round((until - time.monotonic()) * 1000))
-        # The pool rolls back what it takes back, and so this setting.
-        connection.exec_driver_sql(f"begin; set local statement_timeout = {left}")
+def _ending(connection: Connection, until: float | None) -> Iterator[None]:
+    """End what a connection of SQLite does at a moment."""
+    if until is None:
         yield
         return
     raw: Any = connection.connection.driver_connection
