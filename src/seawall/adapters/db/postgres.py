@@ -155,7 +155,7 @@ def foreign_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        print("XX", repr(error)); raise translate_state(error.sqlstate) from None
+        raise translate_state(error.sqlstate) from None
 
 
 def _is_here(host: str) -> bool:
