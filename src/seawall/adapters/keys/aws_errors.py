@@ -102,8 +102,8 @@ def missing() -> Missing:
     return Missing(
         "root-key-missing",
         "the key manager has no such root key, or no longer this version of it",
-        "it was destroyed, or the region, the account or the prefix is another; a key that was "
-        "just made takes AWS some seconds",
+        "it was destroyed, or not made yet, which takes an operator's credentials, or the region, "
+        "the account or the prefix is another; a key that was just made takes AWS some seconds",
     )
 
 
