@@ -388,7 +388,7 @@ class MemoryStore:
 
     async def tenants(self) -> list[str]:
         """Return the names of all tenants."""
-        return sorted(self._ledger.logs.keys() - {"system"})
+        return sorted(log for log in self._ledger.logs if log != "system" and "~" not in log)
 
     async def patients(self, tenant: str, terms: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return, for each blind index term that is known, the ledger ids of its patients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, whose
 from seawall.core.errors import Missing, Tampered
 from seawall.core.ledger.retention import Keeping
 from seawall.core.ledger.tiles import TILE_WIDTH, decode_bundle
@@ -26,8 +26,8 @@ async def keeping_of(store: Store, log: str, today: date) -> Keeping:
 
     The system's log is kept by what every tenant's documents say.
     """
-    is_system = log == SYSTEM_LOG
-    tenants = await store.tenants() if is_system else [log]
+    is_system = whose(log) == SYSTEM_LOG
+    tenants = await store.tenants() if is_system else [whose(log)]
     registers = {tenant: Register(await store.documents(tenant)) for tenant in tenants}
     return Keeping.of(registers, today, is_system=is_system)
 

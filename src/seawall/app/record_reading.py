@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from seawall.app.entries import entry
 from seawall.app.ledger_query import query_fields
-from seawall.app.ports import SYSTEM_LOG, Query
+from seawall.app.ports import SYSTEM_LOG, Query, whose
 from seawall.core.errors import Refused
 from seawall.core.ledger.encoding import decode
 from seawall.core.ledger.facets import FACETS, moment_of
@@ -54,7 +54,8 @@ class Reading:
         """Return the reading as it is sent to a server, which is to record it."""
         said: dict[str, Any] = {
             "what": self.what,
-            "log": "system" if self.log == SYSTEM_LOG else "tenant",
+            "log": ("system" if whose(self.log) == SYSTEM_LOG else "tenant")
+            + self.log[len(whose(self.log)) :],
             "index": self.index,
             "minute": self.minute,
             "fetches": self.fetches,
@@ -168,9 +169,9 @@ class Auditors:
         `register` is that of the client's tenant, `tenants` are all that there are.
         """
         client = register.find(ClientSpec, principal.name)
-        own = log == principal.tenant and client is not None and client.spec.may_audit
+        own = whose(log) == principal.tenant and client is not None and client.spec.may_audit
         systems = (
-            log == SYSTEM_LOG
+            whose(log) == SYSTEM_LOG
             and client is not None
             and client.spec.may_audit_system
             and (

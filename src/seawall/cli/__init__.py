@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from seawall.cli import database, demo, documents, install, ledger, patient, token, witness
+from seawall.cli import (
+    backup,
+    database,
+    dataset,
+    demo,
+    documents,
+    install,
+    keys,
+    ledger,
+    patient,
+    token,
+    witness,
+)
 from seawall.cli.output import print_error
 from seawall.core.errors import Error
 
@@ -25,8 +37,12 @@ app.command()(documents.apply)
 app.command()(documents.get)
 app.command()(documents.history)
 app.command()(token.token)
+app.add_typer(keys.commands, name="keys")
 app.add_typer(ledger.commands, name="ledger")
+app.add_typer(backup.commands, name="backup")
+app.command()(backup.restore)
 app.add_typer(database.commands, name="database")
+app.add_typer(dataset.commands, name="dataset")
 app.add_typer(patient.commands, name="patient")
 app.add_typer(witness.commands, name="witness")
 

@@ -8,7 +8,16 @@ functions of `edges`.
 
 from seawall.compose.archiving import archives_of, planning_of
 from seawall.compose.auditing import audit_export, audit_producer, audit_sender
+from seawall.compose.backup import (
+    RepositoryCopies,
+    backup_maker,
+    backup_verifier,
+    drill_backup,
+    repository_of,
+    restore_folder,
+)
 from seawall.compose.database import DATABASE, LOCK, prepare_shared
+from seawall.compose.datasets import dataset_files, dataset_intents
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
 from seawall.compose.installation import RING, Installation
 from seawall.compose.witness import create_witness, serve_witness, witness_book
@@ -19,19 +28,27 @@ __all__ = [
     "LOCK",
     "RING",
     "Installation",
+    "RepositoryCopies",
     "Writer",
     "archives_of",
     "audit_export",
     "audit_producer",
     "audit_sender",
+    "backup_maker",
+    "backup_verifier",
     "check_tenant",
     "client_assertion",
     "create_witness",
+    "dataset_files",
+    "dataset_intents",
+    "drill_backup",
     "is_free",
     "log_to",
     "new_client_key",
     "planning_of",
     "prepare_shared",
+    "repository_of",
+    "restore_folder",
     "run_server",
     "serve_witness",
     "witness_book",

@@ -11,10 +11,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
 from seawall.adapters.db.claiming import claim_for
+from seawall.adapters.db.dump import SqlDumpSource
 from seawall.adapters.db.sequencer import Sequencer
-from seawall.adapters.db.sqlcipher import FolderLock, connect, prepare_schema
+from seawall.adapters.db.sqlcipher import FolderLock, connect, foreign_errors, prepare_schema
 from seawall.app.ports import Ledger
-from seawall.core.errors import Invalid
+from seawall.core.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from seawall.adapters.db.sequencer import Signer
     from seawall.adapters.keys.ring_file import RingFile
-    from seawall.app.ports import Pruner, WrappedKey
+    from seawall.app.ports import DumpSource, Pruner, WrappedKey
     from seawall.config import Settings
 
 DATABASE: Final = "seawall.db"
 LOCK: Final = "lock"
+RESTORING: Final = "restoring"
+"""A file of a folder that is being restored: it is not served."""
 
 
 class Appending(Ledger, Protocol):
@@ -76,6 +79,10 @@ class Database(Protocol):
         """Return what deletes; `Invalid` where nothing is set up to."""
         ...
 
+    def dump_source(self) -> DumpSource:
+        """Return what a backup is made from; it takes no claim."""
+        ...
+
 
 class FolderDatabase:
     """The data folder's own: SQLCipher, one process."""
@@ -120,6 +127,10 @@ class FolderDatabase:
             raise TypeError("a folder's database is appended to by its sequencer")
         return appending
 
+    def dump_source(self) -> SqlDumpSource:
+        """Return what a backup is made from: a reader beside whoever writes."""
+        return SqlDumpSource(self._connect, foreign_errors)
+
     def _connect(self) -> Any:
         return connect(
             self._settings.data_dir / DATABASE,
@@ -148,6 +159,15 @@ def prepare_shared(settings: Settings, owner: str, pruner: str | None) -> None:
     with needing_the_library():
         from seawall.compose.shared import prepare_as_owner  # noqa: PLC0415  as above
     prepare_as_owner(settings, owner, pruner)
+
+
+def half_restored() -> Conflict:
+    """Return what it is to use a folder whose restoring has not ended."""
+    return Conflict(
+        "restore-incomplete",
+        "this data folder is being restored, or its restoring was ended",
+        "restore again: it begins anew and harms nothing",
+    )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from seawall.adapters.db.store import SqlStore
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
-from seawall.compose.database import database_of
+from seawall.compose.database import RESTORING, database_of, half_restored
 from seawall.compose.key_manager import key_manager, key_operator, root_lock
 from seawall.compose.listening import live_certificate, own_certificate
 from seawall.compose.writer import Writer
@@ -68,6 +68,8 @@ class Installation:
     @classmethod
     def open(cls, settings: Settings, passphrase: Passphrase) -> Installation:
         """Unlock a data folder for reading; `Missing` if there is none, `Refused` if wrong."""
+        if (settings.data_dir / RESTORING).exists():
+            raise half_restored()
         random = SystemRandom()
         lock = root_lock(settings, passphrase)
         ring = RingFile.unlock(settings.data_dir / RING, lock, random)

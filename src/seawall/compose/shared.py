@@ -10,7 +10,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import QueuePool
 
 from seawall.adapters.db.claiming import claim_for
-from seawall.adapters.db.postgres import Address, check_rights, connect
+from seawall.adapters.db.dump import SqlDumpSource
+from seawall.adapters.db.load import PostgresTarget
+from seawall.adapters.db.postgres import Address, check_rights, connect, foreign_errors
 from seawall.adapters.db.postgres_ledger import PostgresLedger
 from seawall.adapters.db.postgres_pruner import PostgresPruner
 from seawall.adapters.db.postgres_schema import check_prepared, prepare_database
@@ -88,6 +90,12 @@ class SharedDatabase:
             partial(connect, address, limit_seconds=_PRUNE_SECONDS, is_writing=True)
         )
 
+    def dump_source(self) -> SqlDumpSource:
+        """Return what a backup is made from: a reader without a limit of time."""
+        return SqlDumpSource(
+            lambda: connect(_address(self._settings), limit_seconds=0), foreign_errors
+        )
+
 
 def _address(settings: Settings) -> Address:
     password = read_database_password(environment(), "SEAWALL_DATABASE_PASSWORD")
@@ -100,3 +108,14 @@ def prepare_as_owner(settings: Settings, owner: str, pruner: str | None) -> None
     password = read_database_password(environment(), "SEAWALL_DATABASE_OWNER_PASSWORD")
     role = pruner or settings.database_pruner or None
     prepare_database(service.as_role(owner, password), service.parameters["user"], role)
+
+
+def restoring_as_owner(settings: Settings, owner: str) -> PostgresTarget:
+    """Prepare an empty database as the owner of its tables, and return what fills it."""
+    prepare_as_owner(settings, owner, None)
+    service = Address.read(settings.database)
+    password = read_database_password(environment(), "SEAWALL_DATABASE_OWNER_PASSWORD")
+    return PostgresTarget(
+        lambda: connect(service.as_role(owner, password), limit_seconds=0, is_writing=True),
+        foreign_errors,
+    )

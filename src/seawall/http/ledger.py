@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_BODY: Final = 16_384
 _MINUTE: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}Z", re.ASCII)
-_LOGS: Final = ("tenant", "system")
+_LOGS: Final = re.compile(r"(tenant|system)((?:~\d{1,3})?)", re.ASCII)
 _FIELDS: Final = frozenset({"what", "log", "query", "index", "minute", "fetches"})
 
 
@@ -109,9 +109,10 @@ class LedgerDoor:
     def _reader(self, request: Request, log: Any) -> tuple[Principal, str]:
         """Return who asks, and the log that is meant, if it may be read."""
         principal = self._issue_token.identify(bearer(request))
-        if log not in _LOGS:
+        found = _LOGS.fullmatch(log) if isinstance(log, str) else None
+        if found is None:
             raise _wrong("log is neither tenant nor system")
-        name = SYSTEM_LOG if log == "system" else principal.tenant
+        name = (SYSTEM_LOG if found[1] == "system" else principal.tenant) + found[2]
         register = self._documents.register(principal.tenant)
         self._auditors.require(register, principal, name, self._documents.tenants())
         return principal, name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, whose
 from seawall.app.read_ledger import tile_unknown
 from seawall.app.record_reading import Reading
 from seawall.core.errors import Error, Missing, Refused
@@ -100,9 +100,10 @@ class TlogDoor:
                 refused = refused or error
                 continue
             may_read = True
-            head = await self._store.head(log)
-            if head.origin.rpartition("/")[2] == name:
-                return head
+            for head in await self._store.logs():
+                # Those too that the log succeeded: they are read and not appended to.
+                if whose(head.log) == log and head.origin.rpartition("/")[2] == name:
+                    return head
         if refused is not None and not may_read:
             raise refused
         raise Missing(

@@ -108,7 +108,7 @@ class TenantKeys:
     async def unwrap(self, key: TenantKey) -> bytes:
         """Ask the key manager for a tenant key, whoever kept it, and hold nothing."""
         return await self._manager.unwrap(
-            tenant_root(key.tenant), Secret(key.root_version, key.wrapped), _context(key)
+            tenant_root(key.tenant), Secret(key.root_version, key.wrapped), context_of(key)
         )
 
     async def row(self, tenant: str) -> TenantKey:
@@ -180,9 +180,10 @@ class TenantKeys:
         return kept
 
     async def _wrap(self, row: TenantKey, secret: bytes) -> TenantKey:
-        wrapped = await self._manager.wrap(tenant_root(row.tenant), secret, _context(row))
+        wrapped = await self._manager.wrap(tenant_root(row.tenant), secret, context_of(row))
         return replace(row, root_version=wrapped.version, wrapped=wrapped.blob)
 
 
-def _context(key: TenantKey) -> str:
+def context_of(key: TenantKey) -> str:
+    """Return what is bound to a tenant key when it is wrapped."""
     return f"{key.tenant}\n{key.use}\n{key.version}"

@@ -4,6 +4,26 @@ Every adapter raises only errors of `seawall.core.errors`; foreign exceptions
 do not pass.
 """
 
+from seawall.app.ports.backups import (
+    BackupPlace,
+    Dump,
+    DumpedTable,
+    DumpSource,
+    KeyProof,
+    Loading,
+    LoadTarget,
+)
+from seawall.app.ports.datasets import (
+    FOOTER_KEY,
+    DatasetKey,
+    Datasets,
+    OpenDataset,
+    Rows,
+    RowsForm,
+    SealedFile,
+    SealingDataset,
+    column_key,
+)
 from seawall.app.ports.keys import (
     ROOT_NAME,
     Destruction,
@@ -24,9 +44,11 @@ from seawall.app.ports.keys import (
     tenant_root,
 )
 from seawall.app.ports.ledger import (
+    SUCCEEDED,
     SYSTEM_LOG,
     Ledger,
     Pruner,
+    whose,
 )
 from seawall.app.ports.payloads import HeldPayload, Payloads
 from seawall.app.ports.reading import (
@@ -47,6 +69,7 @@ from seawall.app.ports.world import (
     Post,
     Posted,
     Random,
+    SecondFactor,
     TimeStamps,
     Tokens,
     WitnessBook,
@@ -75,16 +98,24 @@ from seawall.app.ports.writes import (
 )
 
 __all__ = [
+    "FOOTER_KEY",
     "ROOT_NAME",
+    "SUCCEEDED",
     "SYSTEM_LOG",
     "Answer",
     "Archive",
     "Archived",
+    "BackupPlace",
     "Clock",
     "CloseExchange",
+    "DatasetKey",
+    "Datasets",
     "Destruction",
     "Detector",
     "DropTenantKeys",
+    "Dump",
+    "DumpSource",
+    "DumpedTable",
     "Fact",
     "Head",
     "Held",
@@ -104,11 +135,15 @@ __all__ = [
     "KeyKeeper",
     "KeyManager",
     "KeyOperator",
+    "KeyProof",
     "KeyRing",
     "Ledger",
+    "LoadTarget",
+    "Loading",
     "Lying",
     "ModelClient",
     "Notifier",
+    "OpenDataset",
     "OpenExchange",
     "Payloads",
     "Post",
@@ -121,6 +156,11 @@ __all__ = [
     "ReserveUses",
     "Rewrapped",
     "RootVersion",
+    "Rows",
+    "RowsForm",
+    "SealedFile",
+    "SealingDataset",
+    "SecondFactor",
     "Secret",
     "ShredSubjects",
     "ShredTenant",
@@ -134,5 +174,7 @@ __all__ = [
     "WrappedKey",
     "WrappedKeys",
     "Write",
+    "column_key",
     "tenant_root",
+    "whose",
 ]

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 SYSTEM_LOG = "system"
 """The name of the log that belongs to no tenant."""
 
+SUCCEEDED = "~"
+"""Between a log's name and a number: a log that another one of its tenant succeeded.
+
+Nobody appends to it, and no tenant can be called so.
+"""
+
+
+def whose(log: str) -> str:
+    """Return whose log this is: a tenant's name or `SYSTEM_LOG`, also of one that was succeeded."""
+    return log.partition(SUCCEEDED)[0]
+
 
 class Ledger(Protocol):
     """The one way to commit: entries, and the writes that go with them."""

@@ -10,7 +10,7 @@ import typer
 
 from seawall.app.archive_ledger import standings
 from seawall.app.keeping import keeping_fields
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, whose
 from seawall.cli.install import OPERATOR
 from seawall.cli.options import (
     DataDir,
@@ -132,8 +132,8 @@ async def _prune(
             for each in archives:
                 await each.close()
     tenants = sorted(await installation.store.tenants())
-    whose = log if log != SYSTEM_LOG else next(iter(tenants), SYSTEM_LOG)
-    principal = Principal("operator", OPERATOR, whose)
+    tenant = whose(log) if whose(log) != SYSTEM_LOG else next(iter(tenants), SYSTEM_LOG)
+    principal = Principal("operator", OPERATOR, tenant)
     async with _writing(installation, "stop it, prune, and start it again") as writer:
         return await writer.pruning.prune(principal, log, progress)
 

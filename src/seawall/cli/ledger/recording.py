@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, whose
 from seawall.app.record_reading import Recorded
 from seawall.cli.install import OPERATOR
 from seawall.cli.running import fetch_token, send_reading, server_url
@@ -82,8 +82,8 @@ async def readings_of(
 
     For the system's log that is the operator of `tenant`, else of the first tenant there is.
     """
-    if log != SYSTEM_LOG:
-        return TerminalReadings(installation, log)
+    if whose(log) != SYSTEM_LOG:
+        return TerminalReadings(installation, whose(log))
     tenants = sorted(await installation.store.tenants())
     chosen = tenant if tenant in tenants else next(iter(tenants), SYSTEM_LOG)
     return TerminalReadings(installation, str(chosen))

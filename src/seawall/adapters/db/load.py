@@ -1,0 +1,256 @@
+"""Filling an empty database from a backup, for both databases; nothing counts before the end.
+
+The embedded database is a file under another name until it is whole. PostgreSQL
+is filled in one transaction by the owner of the tables, since the server's own
+role could not write what a log already held.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlcipher3.dbapi2 as sqlcipher
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from seawall.adapters.db.dump import shape_of
+from seawall.adapters.db.revisions import STAMP_TABLE
+from seawall.adapters.db.schema import APPEND_ONLY, OF_TENANTS, REVISION, metadata
+from seawall.adapters.db.sqlcipher import foreign_errors
+from seawall.core.backup.rows import Rows, Shape, malformed
+from seawall.core.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+_UNKEYED: Final = tuple(
+    f"delete from {table} where not exists (select 1 from data_keys where "  # noqa: S608  names of ours
+    f"data_keys.tenant = {table}.tenant and data_keys.subject = {table}.subject)"
+    for table in ("sealed", "payloads")
+)
+_UNFOUND: Final = (
+    "delete from patients where not exists (select 1 from sealed where "
+    "sealed.tenant = patients.tenant and sealed.subject = patients.patient) "
+    "and not exists (select 1 from payloads where "
+    "payloads.tenant = patients.tenant and payloads.subject = patients.patient)"
+)
+
+
+def fitted(rows: Rows) -> tuple[Shape, list[tuple[Any, ...]]]:
+    """Return rows with the columns that the table has; `Tampered` if it has not all of them.
+
+    Columns that came with a later step have their defaults; entries have their places.
+    """
+    if rows.shape.table == "entries":
+        shape = shape_of(metadata.tables["entries"])
+        placed = enumerate((row[0] for row in rows.rows), rows.start)
+        return shape, [(entry, rows.log, position) for position, entry in placed]
+    table = metadata.tables.get(rows.shape.table)
+    if table is None or not set(rows.shape.columns) <= set(shape_of(table).columns):
+        raise malformed()
+    return rows.shape, rows.rows
+
+
+class FileTarget:
+    """The LoadTarget port over a new SQLCipher file.
+
+    `connect` opens a file of this path, under the key that it is to have.
+    """
+
+    def __init__(self, path: Path, connect: Callable[[Path], Any]) -> None:
+        self._path = path
+        self._connect = connect
+
+    def begin(self) -> FileLoading:
+        """Begin a new file; `Conflict` if the database is there. A half one is thrown away."""
+        if self._path.exists():
+            raise not_empty()
+        return FileLoading(self._path, self._connect)
+
+
+class FileLoading:
+    """The Loading port over a file that gets its name at the end."""
+
+    def __init__(self, path: Path, connect: Callable[[Path], Any]) -> None:
+        self._path = path
+        self._aside = path.with_name(f"{path.name}.restoring")
+        self._clear()
+        with foreign_errors():
+            self._connection = connect(self._aside)
+            # What is half is thrown away: nothing of it need survive anything.
+            self._connection.execute("pragma journal_mode = off")
+            self._connection.execute("pragma synchronous = off")
+            self._connection.execute("pragma cache_size = -65536")
+            self._connection.execute("begin exclusive")
+            for table in metadata.sorted_tables:
+                self._connection.execute(_written(CreateTable(table)))
+
+    def load(self, rows: Rows) -> int:
+        """Add rows of a table; return how many."""
+        shape, values = fitted(rows)
+        names = ", ".join(f'"{name}"' for name, _ in shape.columns)
+        marks = ", ".join("?" * len(shape.columns))
+        with foreign_errors():
+            self._connection.executemany(
+                f'insert into "{shape.table}" ({names}) values ({marks})',  # noqa: S608  names of ours
+                values,
+            )
+        return len(values)
+
+    def drop_unkeyed(self) -> int:
+        """Delete sealed values and index terms whose keys are gone; return how many values."""
+        with foreign_errors():
+            gone = sum(self._connection.execute(query).rowcount for query in _UNKEYED)
+            self._connection.execute(_UNFOUND)
+        return int(gone)
+
+    def finish(self) -> None:
+        """Make indexes and triggers, flush the file, and give it its name."""
+        run = self._connection.execute
+        with foreign_errors():
+            for table in metadata.sorted_tables:
+                for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                    run(_written(CreateIndex(index)))
+            for statement in APPEND_ONLY:
+                run(statement)
+            run(STAMP_TABLE)
+            run("insert into alembic_version values (?)", (REVISION,))
+            run(f"pragma user_version = {int(REVISION)}")
+            run("commit")
+            run("pragma journal_mode = wal")
+            self._connection.close()
+        try:
+            _flush(self._aside)
+            self._aside.replace(self._path)
+            _flush(self._path.parent)
+        except OSError as error:
+            raise _unwritable(error) from None
+
+    def abandon(self) -> None:
+        """Throw the file away."""
+        with suppress(sqlcipher.Error):
+            self._connection.close()
+        self._clear()
+
+    def _clear(self) -> None:
+        for end in ("", "-wal", "-shm", "-journal"):
+            self._aside.with_name(self._aside.name + end).unlink(missing_ok=True)
+
+
+class PostgresTarget:
+    """The LoadTarget port over a prepared PostgreSQL database, as the owner of its tables."""
+
+    def __init__(
+        self, connect: Callable[[], Any], errors: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._connect = connect
+        self._errors = errors
+
+    def begin(self) -> PostgresLoading:
+        """Begin a transaction; `Conflict` if a table holds a row."""
+        return PostgresLoading(self._connect(), self._errors)
+
+
+class PostgresLoading:
+    """The Loading port over one transaction, which keeps everybody else from the tables."""
+
+    def __init__(self, connection: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
+        self._connection = connection
+        self._errors = errors
+        with self._errors():
+            connection.execute("begin")
+            for name in metadata.tables:
+                connection.execute(f'lock table "{name}" in access exclusive mode')
+                if connection.execute(f'select 1 from "{name}" limit 1').fetchone():  # noqa: S608  names of ours
+                    connection.close()
+                    raise not_empty()
+            # What keeps entries from being written where a log has been is of no use before
+            # there is one; and the owner is subject to row-level security, under which nothing
+            # is copied in. Both are as they were before anybody else sees the tables.
+            for name in metadata.tables:
+                connection.execute(f'alter table "{name}" disable trigger user')
+            for table in OF_TENANTS:
+                connection.execute(f'alter table "{table.name}" no force row level security')
+            # Rows come of all tenants at once, and nobody else sees the tables meanwhile.
+            for table in OF_TENANTS:
+                connection.execute(f'alter table "{table.name}" no force row level security')
+
+    def load(self, rows: Rows) -> int:
+        """Add rows of a table; return how many."""
+        shape, values = fitted(rows)
+        table = metadata.tables[shape.table]
+        names = ", ".join(f'"{name}"' for name, _ in shape.columns)
+        types = [_POSTGRES[type(table.c[name].type).__name__] for name, _ in shape.columns]
+        with self._errors(), self._connection.cursor() as cursor:
+            query = f'copy "{shape.table}" ({names}) from stdin (format binary)'
+            with cursor.copy(query) as copying:
+                copying.set_types(types)
+                for row in values:
+                    copying.write_row(row)
+        return len(values)
+
+    def drop_unkeyed(self) -> int:
+        """Delete sealed values and index terms whose keys are gone; return how many values."""
+        with self._errors():
+            gone = sum(self._connection.execute(query).rowcount for query in _UNKEYED)
+            self._connection.execute(_UNFOUND)
+        return int(gone)
+
+    def finish(self) -> None:
+        """Commit, durably."""
+        with self._errors():
+            for name in metadata.tables:
+                self._connection.execute(f'alter table "{name}" enable trigger user')
+            for table in OF_TENANTS:
+                self._connection.execute(f'alter table "{table.name}" force row level security')
+            self._connection.execute("commit")
+            # The planner knows nothing of what came all at once.
+            self._connection.execute("analyze")
+            self._connection.close()
+
+    def abandon(self) -> None:
+        """Leave the tables as empty as they were."""
+        self._connection.close()
+
+
+_POSTGRES: Final = {
+    "Text": "text",
+    "LargeBinary": "bytea",
+    "BigInteger": "int8",
+    "Integer": "int4",
+    "Boolean": "bool",
+}
+
+
+def _written(statement: Any) -> str:
+    """Return a statement about the tables as SQLite reads it."""
+    return str(statement.compile(dialect=sqlite.dialect()))
+
+
+def not_empty() -> Conflict:
+    """Return what it is to restore over something."""
+    return Conflict(
+        "target-not-empty",
+        "what is to be restored into is not empty",
+        "name a new folder, or an empty database; nothing was changed",
+    )
+
+
+def _flush(path: Path) -> None:
+    held = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
+
+
+def _unwritable(error: OSError) -> Unavailable:
+    return Unavailable(
+        "target-unwritable",
+        f"what is restored cannot be written ({error.strerror})",
+        "free space on the disk, and restore again; what was half restored is thrown away",
+    )

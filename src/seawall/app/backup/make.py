@@ -1,0 +1,345 @@
+"""Making a backup while serving: one moment of the database, sealed, what is new alone.
+
+The entry `backup.make` is durable before the snapshot counts. Whatever ends this,
+the repository holds the snapshots that it held, and the next backup goes on from
+the chunks that are there. 45 CFR 164.308(a)(7)(ii)(A), required.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from seawall.app.backup.key_part import TENANT_KEYS, make_key_part
+from seawall.app.backup.repository import RING, sha256, without
+from seawall.app.backup.storing import Storing
+from seawall.core.backup.chunks import NONCE
+from seawall.core.backup.cutting import cut_entries, cut_rows
+from seawall.core.backup.manifest import Manifest
+from seawall.core.backup.rows import Shape
+from seawall.core.backup.statements import (
+    SnapshotNote,
+    Stored,
+    oldest_beyond,
+    write_listing,
+)
+from seawall.core.errors import Error, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from seawall.app.backup.repository import Repository
+    from seawall.app.ports import (
+        Clock,
+        Dump,
+        DumpedTable,
+        DumpSource,
+        KeyKeeper,
+        Payloads,
+        Random,
+    )
+    from seawall.core.backup.manifest import Chunk, LogAt
+    from seawall.core.backup.statements import Index
+
+    Progress = Callable[[str, int], None]
+    """Told what is being copied, and how many bytes of it more."""
+    KeyRows = Mapping[str, list[tuple[DumpedTable, list[Any]]]]
+
+ENTRIES: Final = Shape("entries", (("entry", "bytes"),))
+FILES: Final = Shape("files", (("content", "bytes"), ("path", "text")))
+PAYLOADS: Final = "payloads"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What is copied, apart from the database."""
+
+    source: DumpSource
+    payloads: Payloads | None
+    files: Callable[[], Iterable[tuple[str, bytes]]]
+    """The configuration: paths and contents."""
+    ring: Callable[[], bytes]
+    """The key ring's file, whose keys are wrapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A snapshot that was made."""
+
+    snapshot: str
+    note: str
+    """SHA-256 of its signed note."""
+    repository: str
+    files: int
+    size: int
+    """Bytes of all its files, those included that were there before."""
+    written: int
+    rows: int
+    logs: int
+
+
+class MakeBackup:
+    """Makes snapshots in one repository."""
+
+    def __init__(
+        self,
+        *,
+        repository: Repository,
+        copied: Copied,
+        keeper: KeyKeeper,
+        clock: Clock,
+        random: Random,
+        program: str,
+        keep: int = 0,
+    ) -> None:
+        self._repository = repository
+        self._copied = copied
+        self._keeper = keeper
+        self._clock = clock
+        self._random = random
+        self._program = program
+        self._keep = keep
+
+    async def make(
+        self,
+        record: Callable[[Made], Awaitable[object]],
+        progress: Progress = lambda _what, _size: None,
+    ) -> Made:
+        """Make a snapshot; let the oldest go that are more than are to be kept.
+
+        `record` makes the entry durable before the snapshot counts.
+        """
+        repository = self._repository
+        with repository.place.claim():
+            identity = await asyncio.to_thread(repository.ensure, self._random)
+            index = await asyncio.to_thread(repository.index)
+            name = f"{self._clock.now():%Y%m%dT%H%M%SZ}-{self._random.bytes(6).hex()}"
+            dumped = await asyncio.to_thread(self._dump, progress)
+            files = {**dumped.files, **await self._copy_payloads(dumped.payloads, progress)}
+            keys = await self._key_part(dumped.keys)
+            manifest = Manifest(
+                repository=identity.repository,
+                snapshot=name,
+                made=self._clock.now().isoformat(timespec="milliseconds"),
+                program=self._program,
+                revision=dumped.revision,
+                logs=dumped.logs,
+                chunks=dumped.chunks,
+                payloads=len(dumped.payloads),
+                sequence=index.sequence,
+                keys=tuple(sorted(dumped.keys)),
+            )
+            note, digest = await asyncio.to_thread(self._state, manifest, files)
+            made = Made(
+                snapshot=name,
+                note=digest,
+                repository=identity.repository,
+                files=len(files),
+                size=sum(held.size for held in files.values()),
+                written=dumped.written,
+                rows=sum(chunk.rows for chunk in dumped.chunks),
+                logs=len(dumped.logs),
+            )
+            await record(made)
+            await asyncio.to_thread(repository.place.write, f"snapshots/{name}/note", note)
+            following = replace(index, snapshots=(*index.snapshots, (name, digest)), keys=keys)
+            await asyncio.to_thread(self._settle, following)
+        return made
+
+    async def rewrite_keys(self, tenant: str) -> int:
+        """Replace the copy of a tenant's keys by what is held now; return how many there were."""
+        repository = self._repository
+        with repository.place.claim():
+            index = await asyncio.to_thread(repository.index)
+            named = repository.keys.name_of(tenant)
+            old = [one for one in index.keys if _named(one[0]) in {named, RING}]
+            if not old:
+                return 0
+            keys = await asyncio.to_thread(self._keys_of, tenant)
+            written = [await self._write_key_part(tenant, keys), await self._write_ring()]
+            kept = [one for one in index.keys if one not in old]
+            following = replace(index, keys=tuple(sorted({*kept, *written})))
+            await asyncio.to_thread(self._settle, following)
+        return sum(_named(path) == named for path, _ in old)
+
+    # --- one moment of the database, on a thread ------------------------------------
+
+    def _dump(self, progress: Progress) -> _Dumped:
+        repository = self._repository
+        before, known = self._earlier()
+        with (
+            self._copied.source.reading() as dump,
+            Storing(
+                repository, self._random, known, lambda size: progress("rows", size)
+            ) as storing,
+        ):
+            logs, payloads = dump.logs(), []
+            for table in dump.tables():
+                for rows in cut_rows(dump.rows(table), table.by):
+                    storing.rows(table.shape, rows)
+                    if table.shape.table == PAYLOADS:
+                        at = [name for name, _ in table.shape.columns].index("digest")
+                        payloads += [row[at] for row in rows]
+            for log in logs:
+                _entries(dump, storing, log, before.get(log.origin, ()))
+            storing.rows(FILES, [(content, path) for path, content in self._copied.files()])
+            keys = _by_tenant(dump)
+            chunks, files = storing.finish()
+            return _Dumped(
+                dump.revision, tuple(logs), chunks, files, keys, tuple(payloads), storing.written
+            )
+
+    def _earlier(self) -> tuple[dict[str, list[Chunk]], dict[str, Stored]]:
+        """Return the full chunks of entries of the newest snapshot by origin, and its files."""
+        newest = self._repository.newest()
+        if newest is None:
+            return {}, {}
+        try:
+            manifest = self._repository.manifest(newest)
+            listing = self._repository.listing(newest)
+        except Error:
+            # What is damaged there is no reason to make no better one.
+            return {}, {}
+        found: dict[str, list[Chunk]] = {}
+        for log in manifest.logs:
+            mine = [
+                one for one in manifest.chunks if one.table == "entries" and one.log == log.origin
+            ]
+            found[log.origin] = sorted(
+                (one for one in mine if one.is_full), key=lambda chunk: chunk.start
+            )
+        return found, listing
+
+    def _keys_of(self, tenant: str) -> list[tuple[DumpedTable, list[Any]]]:
+        with self._copied.source.reading() as dump:
+            return [
+                (table, [row for batch in dump.rows(table, tenant) for row in batch])
+                for table in dump.key_tables()
+            ]
+
+    # --- what goes beside -------------------------------------------------------------
+
+    async def _copy_payloads(self, digests: Iterable[str], progress: Progress) -> dict[str, Stored]:
+        """Copy what the payload store holds and the repository lacks."""
+        files: dict[str, Stored] = {}
+        payloads, place = self._copied.payloads, self._repository.place
+        for digest in digests:
+            named = digest.removeprefix("sha256:")
+            path = f"payloads/{named[:2]}/{named}"
+            size = await asyncio.to_thread(place.size, path)
+            if size is None:
+                if payloads is None:
+                    raise Missing(
+                        "payload-missing",
+                        "the database names payloads, and no payload store is set",
+                        "set [payloads] as it was when they were kept",
+                    )
+                raw = bytes(await payloads.get(digest))
+                await asyncio.to_thread(place.write, path, raw)
+                size = len(raw)
+                progress("payloads", size)
+            files[path] = Stored(size, named)
+        return files
+
+    async def _key_part(self, keys: KeyRows) -> tuple[tuple[str, str], ...]:
+        written = [await self._write_key_part(tenant, rows) for tenant, rows in keys.items()]
+        return tuple(sorted([*written, await self._write_ring()]))
+
+    async def _write_key_part(
+        self, tenant: str, rows: list[tuple[DumpedTable, list[Any]]]
+    ) -> tuple[str, str]:
+        part = await make_key_part(tenant, rows, self._keeper)
+        name = self._repository.keys.name_of(tenant)
+        nonce = self._random.bytes(NONCE)
+        sealed = self._repository.keys.seal_manifest(f"keys/{name}", part.to_bytes(), nonce)
+        return await self._write_key_file(name, sealed)
+
+    async def _write_ring(self) -> tuple[str, str]:
+        return await self._write_key_file(RING, self._copied.ring())
+
+    async def _write_key_file(self, name: str, content: bytes) -> tuple[str, str]:
+        digest = sha256(content)
+        path = f"keys/{name}-{digest[:16]}"
+        await asyncio.to_thread(self._repository.place.write, path, content)
+        return path, digest
+
+    def _state(self, manifest: Manifest, files: Mapping[str, Stored]) -> tuple[bytes, str]:
+        """Write a snapshot's listing and manifest; return its signed note, and its digest."""
+        repository, name = self._repository, manifest.snapshot
+        listing = write_listing(files)
+        nonce = self._random.bytes(NONCE)
+        sealed = repository.keys.seal_manifest(f"snapshot/{name}", manifest.to_bytes(), nonce)
+        repository.place.write(f"snapshots/{name}/files", listing)
+        repository.place.write(f"snapshots/{name}/manifest", sealed)
+        said = SnapshotNote(manifest.repository, name, sha256(listing), sha256(sealed))
+        note = repository.sign(said)
+        return note, sha256(note)
+
+    def _settle(self, index: Index) -> None:
+        """Make an index count, then let go of what it does not name."""
+        gone = oldest_beyond([name for name, _ in index.snapshots], self._keep)
+        following = self._repository.write_index(without(index, gone))
+        self._repository.sweep(following)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dumped:
+    """What was read at one moment."""
+
+    revision: str
+    logs: tuple[LogAt, ...]
+    chunks: tuple[Chunk, ...]
+    files: dict[str, Stored]
+    keys: dict[str, list[tuple[DumpedTable, list[Any]]]]
+    payloads: tuple[str, ...]
+    written: int
+
+
+def _entries(dump: Dump, storing: Storing, log: LogAt, before: Iterable[Chunk]) -> None:
+    """Store a log's entries: full chunks of the earlier snapshot as they are, then the rest."""
+    at = log.minimum
+    for chunk in before:
+        if chunk.start < at or chunk.stop > log.size:
+            continue
+        if chunk.start > at:
+            # Pruning ended within a chunk: what is left of it is one of its own.
+            _cut(dump, storing, log, (at, chunk.start), is_tail=False)
+        if not storing.again(chunk):
+            at = chunk.start
+            break
+        at = chunk.stop
+    _cut(dump, storing, log, (at, log.size), is_tail=True)
+
+
+def _cut(dump: Dump, storing: Storing, log: LogAt, part: tuple[int, int], *, is_tail: bool) -> None:
+    at, stop = part
+    for entries, is_full in cut_entries(dump.entries(log.log, at, stop)):
+        storing.rows(
+            ENTRIES,
+            [(entry,) for entry in entries],
+            log=log.origin,
+            start=at,
+            is_full=is_full or not is_tail,
+        )
+        at += len(entries)
+
+
+def _by_tenant(dump: Dump) -> dict[str, list[tuple[DumpedTable, list[Any]]]]:
+    """Return the rows of the key tables by tenant, for each tenant all tables."""
+    tables = sorted(dump.key_tables(), key=lambda table: table.shape.table != TENANT_KEYS)
+    found: dict[str, dict[str, list[Any]]] = {}
+    for table in tables:
+        at = [name for name, _ in table.shape.columns].index("tenant")
+        for batch in dump.rows(table):
+            for row in batch:
+                found.setdefault(row[at], {}).setdefault(table.shape.table, []).append(row)
+    return {
+        tenant: [(table, rows.get(table.shape.table, [])) for table in tables]
+        for tenant, rows in found.items()
+    }
+
+
+def _named(path: str) -> str:
+    """Return whose a file of the key part is."""
+    return path.removeprefix("keys/").rpartition("-")[0]

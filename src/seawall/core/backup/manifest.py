@@ -1,0 +1,89 @@
+"""The sealed manifest of a snapshot: which chunk holds which rows, and where every log stood."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from seawall.core.backup.rows import malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk, and what lies in it."""
+
+    id: str
+    table: str
+    rows: int
+    size: int
+    """Of its content, not sealed."""
+    log: str = ""
+    """Of entries: the origin of their log."""
+    start: int = 0
+    is_full: bool = False
+    """Of entries: whether the next snapshot has the same one, whatever is appended."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the repository."""
+        return f"chunks/{self.id[:2]}/{self.id}"
+
+    @property
+    def stop(self) -> int:
+        """Of entries: the index after its last."""
+        return self.start + self.rows
+
+
+@dataclass(frozen=True, slots=True)
+class LogAt:
+    """Where a log stood: its signed checkpoint, and the first entry that pruning left."""
+
+    log: str
+    origin: str
+    size: int
+    checkpoint: str
+    minimum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything that a snapshot is, but for the rows."""
+
+    repository: str
+    snapshot: str
+    made: str
+    program: str
+    revision: str
+    """Which step the tables had taken."""
+    logs: tuple[LogAt, ...]
+    chunks: tuple[Chunk, ...]
+    payloads: int = 0
+    sequence: int = 0
+    """The repository's index when it was made: an older key part is not this snapshot's."""
+    keys: tuple[str, ...] = field(default=())
+    """The tenants that the key part had."""
+
+    def to_bytes(self) -> bytes:
+        """Write it as JSON."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Manifest:
+        """Read it; `Tampered` if it is none."""
+        try:
+            told: dict[str, Any] = orjson.loads(raw)
+            told["logs"] = tuple(LogAt(**log) for log in told["logs"])
+            told["chunks"] = tuple(Chunk(**chunk) for chunk in told["chunks"])
+            told["keys"] = tuple(told["keys"])
+            return cls(**told)
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            raise malformed() from None
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows each table has."""
+        counted: dict[str, int] = {}
+        for chunk in self.chunks:
+            counted[chunk.table] = counted.get(chunk.table, 0) + chunk.rows
+        return counted
