@@ -199,6 +199,9 @@ class ShredKeys:
                 "check the ledger ids, or whether they were shredded before",
             )
         roots = await self._manager.versions(tenant_root(tenant))
+        # Changes nothing where there is a root key, and shows that the operator's credentials
+        # are good: what is ordered must not stand still for want of them.
+        await self._operator.make(tenant_root(tenant))
         fields = entry(
             "keys.shred",
             principal,
