@@ -111,21 +111,33 @@ class _Handshakes(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     context: ssl.SSLContext
+    heard: list[bytes]
+    has_preamble = False
 
     def finish_request(self, request: Any, _client: Any) -> None:
-        """Shake hands; read until the other side ends."""
+        """Shake hands; keep what comes, answer nothing of use, read until the other side ends."""
         with suppress(OSError):
             request.settimeout(10)
+            if self.has_preamble:
+                request.recv(8)
+                request.sendall(b"S")
             with self.context.wrap_socket(request, server_side=True) as connection:
-                while connection.recv(4_096):
+                while piece := connection.recv(4_096):
+                    self.heard.append(piece)
                     connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 @contextmanager
-def handshaking(context: ssl.SSLContext) -> Iterator[int]:
-    """Serve handshakes by a context while the Python context lasts; yield the port."""
+def handshaking(
+    context: ssl.SSLContext, heard: list[bytes] | None = None, *, has_preamble: bool = False
+) -> Iterator[int]:
+    """Serve handshakes by a context while the Python context lasts; yield the port.
+
+    What comes under TLS is kept in `heard`. A preamble is PostgreSQL's SSLRequest.
+    """
     server = _Handshakes(("127.0.0.1", 0), socketserver.BaseRequestHandler)
-    server.context = context
+    server.context, server.heard = context, [] if heard is None else heard
+    server.has_preamble = has_preamble
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -69,3 +69,18 @@ async def test_assertion_that_counts_since_now_is_accepted(detector: Detector) -
     token = await issue(practice, nbf=practice.clock.now_ms() // 1000)
 
     assert CLIENT == practice.issue_token.identify(Presented(token))
+
+
+async def test_token_that_is_not_bound_ends_when_its_client_must_be(detector: Detector) -> None:
+    """Once the client's document asks for a certificate, tokens without one count no more."""
+    practice = await opened(detector)
+    token = await issue(practice)
+    client = next(document for document in documents() if document["kind"] == "Client")
+
+    changed = {**client, "spec": {**client["spec"], "certificate_bound": True}}
+    await practice.documents.apply(OPERATOR, [changed])
+
+    for shown in (None, "a" * 42 + "A"):
+        with pytest.raises(Refused) as caught:
+            practice.issue_token.identify(Presented(token, shown))
+        assert "token-unbound" == caught.value.code
