@@ -71,6 +71,36 @@ FIELDS: Final[dict[str, Any]] = {
             ),
         }
     ),
+    "dataset.seal": st.fixed_dictionaries(
+        {
+            "dataset": NAMES,
+            "item": st.just("7e" * 12),
+            "rows": NUMBERS,
+            "columns": NUMBERS,
+            "schema": DIGESTS,
+            "size": NUMBERS,
+            "file": DIGESTS,
+            "record": DIGESTS,
+        }
+    ),
+    "dataset.open": st.fixed_dictionaries(
+        {
+            "dataset": NAMES,
+            "item": st.just("7e" * 12),
+            "columns": NUMBERS,
+            "file": DIGESTS,
+            "opened": st.sampled_from(["all", "some"]),
+            "decision": DECISIONS,
+            "grant": st.fixed_dictionaries(
+                {
+                    "kinds": st.just(["dataset.key", "dataset.record"]),
+                    "subjects": st.just(["dataset/visits"]),
+                    "until": NUMBERS,
+                }
+            ),
+        },
+        optional={"asked": NUMBERS, "schema": DIGESTS},
+    ),
     "exchange.intent": st.fixed_dictionaries(
         {
             "decision": DECISIONS,
@@ -115,6 +145,57 @@ FIELDS: Final[dict[str, Any]] = {
     ),
     "ledger.archive": st.fixed_dictionaries({"log": st.just(ORIGIN), "upto": NUMBERS}),
     "ledger.retain": st.fixed_dictionaries({"log": st.just(ORIGIN), "years": NUMBERS}),
+    "keys.rotate": st.fixed_dictionaries(
+        {"what": st.sampled_from(["root", "tenant"]), "from": NUMBERS}
+    ),
+    "keys.rotated": st.fixed_dictionaries(
+        {"what": st.just("root"), "intent": NUMBERS, "to": NUMBERS, "outcome": st.just("rotated")}
+    ),
+    "keys.rewrap": st.fixed_dictionaries({"keys": NUMBERS, "to": NUMBERS}),
+    "keys.rewrapped": st.fixed_dictionaries(
+        {"intent": NUMBERS, "keys": NUMBERS, "outcome": st.sampled_from(["rewrapped", "failed"])}
+    ),
+    "keys.shred": st.fixed_dictionaries(
+        {
+            "what": st.just("patients"),
+            "patients": MANY,
+            "reason": st.just("error"),
+            "deleted": st.fixed_dictionaries({"data_keys": NUMBERS, "sealed": NUMBERS}),
+            "roots": st.lists(NUMBERS, max_size=3),
+        }
+    ),
+    "keys.renew": st.fixed_dictionaries({"shred": NUMBERS, "root": NUMBERS, "from": NUMBERS}),
+    "keys.drop": st.fixed_dictionaries({"shred": NUMBERS, "root": NUMBERS, "below": NUMBERS}),
+    "keys.destroyed": st.fixed_dictionaries(
+        {
+            "shred": NUMBERS,
+            "what": st.just("patients"),
+            "patients": MANY,
+            "certificate": st.fixed_dictionaries({"tenant": NAMES, "copies": NUMBERS}),
+        }
+    ),
+    "operator.enrol": st.fixed_dictionaries(
+        {"operator": NAMES, "factor": DIGESTS, "first": st.booleans()}
+    ),
+    "operator.verify": st.fixed_dictionaries(
+        {
+            "operator": NAMES,
+            "grant": st.fixed_dictionaries(
+                {
+                    "kinds": st.just(["operator.factor"]),
+                    "subjects": st.just(["system"]),
+                    "until": NUMBERS,
+                }
+            ),
+        }
+    ),
+    "operator.verified": st.fixed_dictionaries(
+        {
+            "operator": NAMES,
+            "for": NAMES,
+            "outcome": st.sampled_from(["accepted", "refused", "waiting"]),
+        }
+    ),
     "ledger.pruned": st.fixed_dictionaries(
         {
             "log": st.just(ORIGIN),

@@ -136,6 +136,8 @@ def test_an_event_names_its_own_patient_alone(entry: dict[str, Any]) -> None:
             "IHE.BasicAudit.PrivacyDisclosure.Source",
         ),
         ("token.issue", {"token": "74a336a91a050afab643a4da"}, "IHE.IUA.71"),
+        ("dataset.seal", {"dataset": "visits"}, "IHE.BasicAudit.Create"),
+        ("dataset.open", {"dataset": "visits", "decision": DECISION}, "IHE.BasicAudit.Read"),
     ],
 )
 @pytest.mark.parametrize("kind", ["client", "operator", "system"])
@@ -154,6 +156,8 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("document.apply", {"document": "UseCase/visits@1"}, ("rest", "update", "U", "0")),
         ("patient.import", {"patients": [PATIENT]}, ("rest", "update", "U", "0")),
         ("phi.open", {"patients": [PATIENT]}, ("rest", "read", "R", "0")),
+        ("dataset.seal", {"dataset": "visits"}, ("rest", "create", "C", "0")),
+        ("dataset.open", {"dataset": "visits"}, ("rest", "read", "R", "0")),
         ("exchange.intent", {**INTENT, "patients": [PATIENT]}, ("110106", "disclose", "R", "0")),
         ("exchange.intent", {**INTENT, "patients": []}, ("rest", "operation", "E", "0")),
         (
@@ -176,6 +180,19 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("ledger.pruned", {"outcome": "pruned"}, ("110101", "destroy", "D", "0")),
         ("ledger.pruned", {"outcome": "failed"}, ("110101", "destroy", "D", "8")),
         ("ledger.alarm", {"code": "log-forked"}, ("110113", "ledger.alarm", "E", "12")),
+        ("keys.rotate", {"what": "root"}, ("110113", "110129", "E", "0")),
+        ("keys.rotated", {"outcome": "rotated"}, ("110113", "110129", "U", "0")),
+        ("keys.rotated", {"outcome": "failed"}, ("110113", "110129", "U", "8")),
+        ("keys.rewrap", {"keys": 3}, ("110113", "110129", "E", "0")),
+        ("keys.rewrapped", {"outcome": "rewrapped"}, ("110113", "110129", "U", "0")),
+        ("keys.shred", {"patients": [PATIENT]}, ("110113", "destroy", "D", "0")),
+        ("keys.renew", {"shred": 3}, ("110113", "110129", "E", "0")),
+        ("keys.drop", {"shred": 3}, ("110113", "110129", "D", "0")),
+        ("keys.destroyed", {"patients": [PATIENT]}, ("110113", "destroy", "D", "0")),
+        ("operator.enrol", {"operator": "olga"}, ("110113", "110137", "C", "0")),
+        ("operator.verify", {"operator": "olga"}, ("110114", "operator.verify", "E", "0")),
+        ("operator.verified", {"outcome": "accepted"}, ("110114", "110122", "E", "0")),
+        ("operator.verified", {"outcome": "refused"}, ("110114", "110122", "E", "8")),
         ("clinic.new-thing", {}, ("110100", "clinic.new-thing", "E", "0")),
     ],
 )

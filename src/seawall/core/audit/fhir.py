@@ -34,9 +34,20 @@ _DETAILS: Final = 64
 _ELSEWHERE: Final = frozenset({"v", "at", "action", "tenant", "actor", "patients", "grant"})
 """Fields of an entry that are said in other places; a grant's subjects are patients."""
 
+_ENDS: Final = (
+    *("exchange.outcome", "ledger.pruned"),
+    *("keys.rotated", "keys.rewrapped", "operator.verified"),
+)
+"""Actions that are how something ended."""
+
 _OUTCOMES: Final = {
     "answered": "0",
     "pruned": "0",
+    "rotated": "0",
+    "rewrapped": "0",
+    "accepted": "0",
+    "refused": "8",
+    "waiting": "8",
     "abandoned": "4",
     "blocked": "8",
     "failed": "8",
@@ -44,7 +55,7 @@ _OUTCOMES: Final = {
     "unrecorded": "12",
     "unknown": "12",
 }
-"""How severe the end of an exchange or a pruning is; what is not listed is a serious failure."""
+"""How severe the end of what was begun is; what is not listed is a serious failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def patients_of(entry: Mapping[str, Any]) -> list[str]:
 
 def severity_of(entry: Mapping[str, Any]) -> str:
     """Return AuditEvent.outcome: 0 success, 4 minor, 8 serious, 12 major failure."""
-    if entry.get("action") in ("exchange.outcome", "ledger.pruned"):
+    if entry.get("action") in _ENDS:
         return _OUTCOMES.get(str(entry.get("outcome")), "8")
     return {"exchange.refuse": "8", "ledger.alarm": "12"}.get(str(entry.get("action")), "0")
 
@@ -239,6 +250,11 @@ def _answer(entry: Mapping[str, Any], names: Names) -> dict[str, Any] | None:
     return _object(c.DOMAIN_RESOURCE, held)
 
 
+def _dataset(entry: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    held = reference(names.identifier("dataset", entry.get("dataset")), "data set")
+    return _object(c.DOMAIN_RESOURCE, held)
+
+
 def _log(entry: Mapping[str, Any], names: Names) -> dict[str, Any]:
     held = {"identifier": names.address(entry.get("log", names.origin))}
     return _object(c.SECURITY_RESOURCE, held, name="Security Audit Log")
@@ -251,6 +267,7 @@ _TOKEN: Final = Pattern(
 )
 _GENERAL: Final = Pattern(c.APPLICATION_ACTIVITY, "E", "use")
 _OPERATION: Final = (interaction("operation"),)
+_CONFIGURED: Final = (c.SECURITY_CONFIGURATION,)
 _WITHOUT_PHI: Final = Pattern(c.REST, "E", "use", _OPERATION, thing=_request)
 """A request that concerns nobody known, and in which no identifier was found."""
 
@@ -279,6 +296,22 @@ PATTERNS: Final[dict[str, Pattern]] = {
         ("IHE.BasicAudit.Read", "IHE.BasicAudit.PatientRead"),
         _opened,
     ),
+    "dataset.seal": Pattern(
+        c.REST,
+        "C",
+        "write",
+        (interaction("create"),),
+        ("IHE.BasicAudit.Create", None),
+        _dataset,
+    ),
+    "dataset.open": Pattern(
+        c.REST,
+        "R",
+        "read",
+        (interaction("read"),),
+        ("IHE.BasicAudit.Read", None),
+        _dataset,
+    ),
     "exchange.intent": Pattern(
         c.EXPORT,
         "R",
@@ -296,5 +329,16 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "ledger.prune": Pattern(c.AUDIT_LOG_USED, "E", "use", (c.DESTROY,), thing=_log),
     "ledger.pruned": Pattern(c.AUDIT_LOG_USED, "D", "use", (c.DESTROY,), thing=_log),
     "ledger.alarm": Pattern(c.SECURITY_ALERT, "E", "use", thing=_log),
+    "keys.rotate": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
+    "keys.rotated": Pattern(c.SECURITY_ALERT, "U", "use", _CONFIGURED),
+    "keys.rewrap": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
+    "keys.rewrapped": Pattern(c.SECURITY_ALERT, "U", "use", _CONFIGURED),
+    "keys.shred": Pattern(c.SECURITY_ALERT, "D", "use", (c.DESTROY,)),
+    "keys.renew": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
+    "keys.drop": Pattern(c.SECURITY_ALERT, "D", "use", _CONFIGURED),
+    "keys.destroyed": Pattern(c.SECURITY_ALERT, "D", "use", (c.DESTROY,)),
+    "operator.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
+    "operator.verify": Pattern(c.USER_AUTHENTICATION, "E", "use"),
+    "operator.verified": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
 }
 """How each action is said."""
