@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
+import json
 import time
 from datetime import date
 from decimal import Decimal
@@ -31,6 +33,7 @@ from datasets_scene import (
 )
 from fakes import FakeRandom
 from seawall.adapters.datasets.parquet import ParquetDatasets
+from seawall.adapters.datasets.reading import BATCH_ROWS, reader_of
 from seawall.app.ports import FOOTER_KEY, Rows
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Tampered
 
@@ -479,3 +482,31 @@ async def test_many_rows_are_many_row_groups(tmp_path: Path) -> None:
     opened = await sealed_and_opened(tmp_path, table)
 
     assert table["n"].combine_chunks().equals(opened["n"].combine_chunks())
+
+
+def piped(last: dict[str, Any]) -> int:
+    """Read a whole batch and one row more, once; return how many rows there were."""
+    lines = b'{"a":1}\n' * BATCH_ROWS + json.dumps(last).encode()
+    reader = reader_of(io.BytesIO(lines), "ndjson", is_seekable=False)
+    return sum(batch.num_rows for batch in reader.batches())
+
+
+@pytest.mark.parametrize("last", [{"a": 2}, {"a": None}])
+def test_what_can_be_read_once_is_read_on(last: dict[str, Any]) -> None:
+    """A pipe whose later rows fit its first batch is read to its end."""
+    assert BATCH_ROWS + 1 == piped(last)
+
+
+@pytest.mark.parametrize("last", [{"a": 1, "b": 2}, {"a": 1.5}, {"a": "x"}])
+def test_what_can_be_read_once_must_fit_its_first_batch(last: dict[str, Any]) -> None:
+    """A pipe whose columns change later is refused, and nothing of it is cut."""
+    with pytest.raises(Invalid) as caught:
+        piped(last)
+
+    assert "rows-unreadable" == caught.value.code
+
+
+def test_parquet_is_not_read_from_a_pipe() -> None:
+    """It is read from its end."""
+    with pytest.raises(Invalid):
+        reader_of(io.BytesIO(b""), "parquet", is_seekable=False)

@@ -230,7 +230,7 @@ async def test_a_grant_that_has_expired_opens_nothing(practice: Practice) -> Non
         practice.clock.advance(601)
         return receipt
 
-    practice.ledger.append = slow  # type: ignore[method-assign]
+    practice.ledger.append = slow  # type: ignore[method-assign,assignment]
     with pytest.raises(Refused) as caught:
         await practice.open()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seawall.adapters.clock import SystemRandom
 from seawall.adapters.second_factor import TimeCodes
@@ -32,11 +32,10 @@ def dataset_files() -> Datasets:
 
 def dataset_intents(installation: Installation, writer: Writer, files: Datasets) -> SealDataset:
     """Return what seals and opens data sets of an installation."""
-    recorded = {"store": installation.store, "ledger": writer.ledger, "clock": installation.clock}
+    recorded: dict[str, Any] = {"store": installation.store, "ledger": writer.ledger, "clock": installation.clock}
     step_up = CodeStepUp(
         keys=writer.keys,
         factor=TimeCodes(installation.random, f"Seawall {installation.settings.name}"),
-        notifier=writer.notifier,
         **recorded,
     )
     return SealDataset(
