@@ -196,7 +196,9 @@ def test_a_server_does_not_start_with_what_it_cannot_serve(
 def test_a_key_with_a_password_is_opened_by_it(authority: TestAuthority) -> None:
     """The password is asked for at each loading, and opens the key."""
     pair = authority.server(password="secret")
-    assert live(pair, RecordingNotifier(), password=lambda: "secret").context
+    notifier = RecordingNotifier()
+    live(pair, notifier, password=lambda: "secret").look()
+    assert "certificate-unusable" not in codes(notifier)
 
 
 @pytest.mark.parametrize(
