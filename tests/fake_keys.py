@@ -141,9 +141,9 @@ class MemoryKeys:
                 for made in keys:
                     self._replace(made)
             case ReserveUses(tenant, key_id, uses):
-                key = self.held.get(key_id)
-                if key is not None and key.tenant == tenant:
-                    self.held[key_id] = replace(key, uses=key.uses + uses)
+                counted = self.held.get(key_id)
+                if counted is not None and counted.tenant == tenant:
+                    self.held[key_id] = replace(counted, uses=counted.uses + uses)
             case _:
                 assert_never(fact)
 
@@ -166,11 +166,11 @@ class MemoryKeys:
         if isinstance(write, ShredSubjects):
             return
         newest: dict[str, TenantKey] = {}
-        for place, key in sorted(self.tenants.items()):
+        for place, held in sorted(self.tenants.items()):
             if place[0] == write.tenant:
-                newest[key.use] = self.tenants.pop(place)
-        for key in newest.values():
-            self.tenants[key.tenant, key.use, key.version] = replace(key, wrapped=b"")
+                newest[held.use] = self.tenants.pop(place)
+        for mark in newest.values():
+            self.tenants[mark.tenant, mark.use, mark.version] = replace(mark, wrapped=b"")
 
     def refuse_drop(self, write: DropTenantKeys) -> None:
         """Raise `Conflict` if a data key is still wrapped under what would go."""

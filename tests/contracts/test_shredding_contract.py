@@ -25,15 +25,15 @@ from seawall.core.seal.envelope import seal
 
 if TYPE_CHECKING:
     from contracts.conftest import Books
+    from seawall.app.ports import TenantKeyUse, Write
     from seawall.core.seal.envelope import Sealed
 
 KIND = "exchange.request"
 
 
-def tenant_key(version: int = 1, tenant: str = "clinic", use: str = "data") -> TenantKey:
+def tenant_key(version: int = 1, tenant: str = "clinic", use: TenantKeyUse = "data") -> TenantKey:
     """Return a wrapped tenant key."""
-    kind = "index" if use == "index" else "data"
-    return TenantKey(tenant, kind, version, version, f"{tenant} {use} {version}".encode(), 5)
+    return TenantKey(tenant, use, version, version, f"{tenant} {use} {version}".encode(), 5)
 
 
 def data_key(subject: str, over: int = 1, tenant: str = "clinic", version: int = 1) -> WrappedKey:
@@ -51,12 +51,13 @@ def sealed(subject: str, tenant: str = "clinic") -> Sealed:
 async def filled(books: Books) -> None:
     """Give two tenants keys, and two patients each a data key, a sealed value and a term."""
     await books.ledger.open_log("school", f"{ORIGIN}/school")
+    uses: tuple[TenantKeyUse, ...] = ("data", "index")
     for tenant in ("clinic", "school"):
-        for use in ("data", "index"):
+        for use in uses:
             await books.keys.keep_tenant_key(tenant_key(tenant=tenant, use=use))
         for subject in ("p-1", "p-2"):
             await books.keys.keep(data_key(subject, tenant=tenant))
-            writes = [
+            writes: list[Write] = [
                 KeepSealed(sealed(subject, tenant)),
                 KeepPatient(tenant, subject, (f"term of {subject}",)),
             ]
