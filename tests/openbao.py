@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 90.0
 _NUMBERS: Final = count(1)
+_OK: Final = 200
+_BAD: Final = 400
 _SETTINGS: Final = """
 storage "raft" {{
   path = "{folder}/storage"
@@ -80,7 +82,7 @@ class BaoServer:
         kept = {"url": self.url, "authority": str(self.authority), "prefix": prefix}
         return OpenBaoSettings(**{**kept, **changes})
 
-    def keys(self, prefix: str, token: Callable[[], str] | None = None) -> OpenBaoKeys:
+    def keys(self, prefix: str, token: Callable[[], str | None] | None = None) -> OpenBaoKeys:
         """Return the provider with a new service token for a prefix, unless one is given."""
         held = self.token(prefix) if token is None else ""
         return OpenBaoKeys(self.settings(prefix), token or (lambda: held), SystemClock())
@@ -106,7 +108,7 @@ class BaoServer:
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask for something as root."""
         status, said = self.ask_as(self.root, method, path, body)
-        if status >= requests.codes.bad_request:
+        if status >= _BAD:
             raise RuntimeError(f"{method} {path}: {status} {said}")
         return said
 
@@ -148,7 +150,7 @@ class BaoServer:
     def unseal(self) -> None:
         """Unseal it, and wait until it is active."""
         self.ask("PUT", "sys/unseal", {"key": self.share})
-        self._await(lambda: self._health() == requests.codes.ok)
+        self._await(lambda: self._health() == _OK)
 
     def seal(self) -> None:
         """Seal it: it runs, and does nothing."""
@@ -172,6 +174,12 @@ class BaoServer:
             self.process.wait()
             self.process = None
             (self.folder / "pid").unlink()
+
+    def restart(self) -> None:
+        """Kill it if it runs, and start it again from what it stored."""
+        self.stop()
+        self.start()
+        self.unseal()
 
     def _health(self) -> int:
         try:

@@ -76,6 +76,16 @@ class OpenBaoSettings:
                 )
 
 
+def transit_name(prefix: str, name: str) -> str:
+    """Return the transit key's name for a root key: another one for every prefix and name."""
+    if name == ROOT_NAME:
+        return f"{prefix}-root"
+    match = _TENANT.fullmatch(name)
+    if match is None:
+        raise RuntimeError("this is no name of a root key")
+    return f"{prefix}-tenant-{match[1]}"
+
+
 @dataclass(frozen=True, slots=True)
 class _RootKey:
     """A root key as the server describes it."""
@@ -119,7 +129,9 @@ class OpenBaoKeys:
 
     provider: Final = "openbao"
 
-    def __init__(self, settings: OpenBaoSettings, token: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self, settings: OpenBaoSettings, token: Callable[[], str | None], clock: Clock
+    ) -> None:
         self._keys = _Keys(settings, token, clock)
 
     def __repr__(self) -> str:
@@ -141,7 +153,8 @@ class OpenBaoKeys:
         try:
             said = self._keys.transit.encrypt(self._keys.place(name), secret, _bound(context))
         except BadRequest:
-            raise _refusal(self._keys.read(name), key.latest) from None
+            key = self._keys.read(name)  # it may have gone meanwhile
+            raise (disabled() if key.is_deleted else refused()) from None
         match = _WRAPPED.fullmatch(str(said.get("ciphertext")))
         if match is None:
             raise _strange()
@@ -179,7 +192,9 @@ class OpenBaoKeys:
 class OpenBaoOperator:
     """The Operator over the transit engine, with an operator's token."""
 
-    def __init__(self, settings: OpenBaoSettings, token: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self, settings: OpenBaoSettings, token: Callable[[], str | None], clock: Clock
+    ) -> None:
         self._keys = _Keys(settings, token, clock)
         self._clock = clock
 
@@ -252,7 +267,9 @@ class OpenBaoOperator:
 class _Keys:
     """The keys of one prefix, by the names of the port."""
 
-    def __init__(self, settings: OpenBaoSettings, token: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self, settings: OpenBaoSettings, token: Callable[[], str | None], clock: Clock
+    ) -> None:
         self._prefix = settings.prefix
         self.transit = Transit(
             url=settings.url,
@@ -264,13 +281,8 @@ class _Keys:
         )
 
     def place(self, name: str) -> str:
-        """Return the transit key of a root key's name: another one for every name."""
-        if name == ROOT_NAME:
-            return f"{self._prefix}-root"
-        match = _TENANT.fullmatch(name)
-        if match is None:
-            raise RuntimeError("this is no name of a root key")
-        return f"{self._prefix}-tenant-{match[1]}"
+        """Return the transit key of a root key's name."""
+        return transit_name(self._prefix, name)
 
     def read(self, name: str) -> _RootKey:
         """Return how the server describes a root key; `Missing` if it has none."""

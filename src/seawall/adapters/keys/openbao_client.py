@@ -20,7 +20,7 @@ from hvac.adapters import JSONAdapter
 from hvac.api.secrets_engines import Transit as TransitCalls
 from requests.adapters import HTTPAdapter
 
-from seawall.adapters.keys.openbao_errors import foreign_errors, unavailable
+from seawall.adapters.keys.openbao_errors import foreign_errors, tokenless, unavailable
 from seawall.core.errors import Invalid, Refused
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _READ_SECONDS: Final = 1.5
 _TOTAL_SECONDS: Final = 3.0
 _ANSWER_BYTES: Final = 1 << 18
 _PIECE: Final = 1 << 14
+_EMPTY: Final = 204
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,8192}")
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -54,20 +55,6 @@ def check_url(url: str) -> None:
         )
 
 
-def token_of_file(path: Path) -> Callable[[], str]:
-    """Return what reads a token from a file that an agent renews, each time anew."""
-
-    def read() -> str:
-        """Return the token, without the line break behind it."""
-        try:
-            with path.open(encoding="ascii") as file:
-                return file.read(16_384).strip()
-        except (OSError, UnicodeDecodeError):
-            raise unavailable("has no token of ours: its file cannot be read") from None
-
-    return read
-
-
 class Transit:
     """The transit engine at one mount, asked with a token that may be renewed meanwhile.
 
@@ -81,7 +68,7 @@ class Transit:
         mount: str,
         authority: str,
         namespace: str,
-        token: Callable[[], str],
+        token: Callable[[], str | None],
         clock: Clock,
     ) -> None:
         if authority and not Path(authority).is_file():
@@ -162,7 +149,7 @@ class Transit:
     def _done(self, call: Callable[[], Any]) -> None:
         """Do something whose answer may be empty, but not a redirect or the like."""
         answer = self._call(call)
-        if not isinstance(answer, dict) and answer.status_code != requests.codes.no_content:
+        if not isinstance(answer, dict) and answer.status_code != _EMPTY:
             raise unavailable("answers what cannot be understood")
 
     def _call(self, call: Callable[[], Any]) -> Any:
@@ -181,9 +168,9 @@ class Transit:
             return call()
 
     def _renewed(self) -> str:
-        token = self._token()
+        token = self._token() or ""
         if not _TOKEN.fullmatch(token):
-            raise unavailable("has no token of ours, or one that is none")
+            raise tokenless()
         self._adapter.token = token
         return token
 

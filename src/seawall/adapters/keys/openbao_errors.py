@@ -68,6 +68,16 @@ def refused() -> Refused:
     )
 
 
+def tokenless() -> Refused:
+    """Return what it is to have no token, or something that cannot be one."""
+    return Refused(
+        "key-manager-refused",
+        "there is no token for the key manager",
+        "give it in SEAWALL_KEYS_TOKEN or SEAWALL_KEYS_TOKEN_FILE, and an operator's in"
+        " SEAWALL_KEYS_OPERATOR_TOKEN or SEAWALL_KEYS_OPERATOR_TOKEN_FILE",
+    )
+
+
 def misplaced() -> Refused:
     """Return what it is to ask where there is no transit engine."""
     return Refused(
