@@ -87,9 +87,9 @@ class BaoServer:
         held = self.token(prefix) if token is None else ""
         return OpenBaoKeys(self.settings(prefix), token or (lambda: held), SystemClock())
 
-    def operator(self, prefix: str) -> OpenBaoOperator:
-        """Return the operator's side with a new operator's token for a prefix."""
-        held = self.token(prefix, is_operator=True)
+    def operator(self, prefix: str, token: str = "") -> OpenBaoOperator:
+        """Return the operator's side with a new operator's token, unless one is given."""
+        held = token or self.token(prefix, is_operator=True)
         return OpenBaoOperator(self.settings(prefix), lambda: held, SystemClock())
 
     def token(self, prefix: str, *, is_operator: bool = False) -> str:
@@ -141,11 +141,10 @@ class BaoServer:
         self._await(lambda: self._health() in {501, 503})
 
     def initialise(self) -> None:
-        """Make its root token and share, and the transit engine."""
+        """Make its root token and its share, and unseal it."""
         made = self.ask("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
         self.root, self.share = made["root_token"], made["keys"][0]
         self.unseal()
-        self.ask("POST", "sys/mounts/transit", {"type": "transit"})
 
     def unseal(self) -> None:
         """Unseal it, and wait until it is active."""
@@ -197,9 +196,9 @@ class BaoServer:
 
 
 @contextmanager
-def running() -> Iterator[BaoServer]:
-    """Run a server of its own while the context lasts."""
-    made = _begin()
+def running(*, has_transit: bool = True) -> Iterator[BaoServer]:
+    """Run a server of its own while the context lasts, with a transit engine unless told."""
+    made = _begin(has_transit=has_transit)
     try:
         yield made
     finally:
@@ -214,7 +213,7 @@ def server() -> BaoServer:
     return made
 
 
-def _begin() -> BaoServer:
+def _begin(*, has_transit: bool = True) -> BaoServer:
     folder = Path(tempfile.mkdtemp(prefix="openbao-"))
     made = ensure_certificate(folder / "tls", "localhost", "password", SystemClock())
     key = serialization.load_pem_private_key(made.key.read_bytes(), b"password")
@@ -235,6 +234,8 @@ def _begin() -> BaoServer:
     try:
         begun.start()
         begun.initialise()
+        if has_transit:
+            begun.ask("POST", "sys/mounts/transit", {"type": "transit"})
     except BaseException:
         _end(begun)
         raise
