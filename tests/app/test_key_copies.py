@@ -1,0 +1,75 @@
+"""After a shredding an older snapshot opens the survivors, and what was shredded nowhere."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup_scenes import PASSPHRASE, Scene, scene
+from seawall.compose import Installation, drill_backup
+from seawall.config import Backup
+from seawall.core.errors import Error
+from seawall.core.policy.principal import Principal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HILLSIDE = Principal("operator", "operator", "hillside")
+
+
+async def shredded(place: Path) -> tuple[Scene, str]:
+    """Back up, keep a copy of that, and shred a patient; return the scene and the patient."""
+    made = await scene(place)
+    settings = replace(made.installation.settings, backup=Backup(str(made.repository), hours=0))
+    made = Scene(Installation.open(settings, PASSPHRASE), place)
+    await made.back_up()
+    shutil.copytree(made.repository, place / "older" / "backup")
+    patient = min(subjects(made.installation, "hillside"))
+    async with made.installation.write() as writer:
+        shredding = writer.key_room.managing._shredding  # beyond the second factor
+        await shredding.patients(HILLSIDE, "hillside", [patient], "relationship-ended")
+    return made, patient
+
+
+def subjects(installation: Installation, tenant: str) -> set[str]:
+    """Return whose sealed values a tenant holds."""
+    with installation.database.dump_source().reading() as dump:
+        table = next(one for one in dump.tables() if one.shape.table == "sealed")
+        names = [name for name, _ in table.shape.columns]
+        return {row[names.index("subject")] for batch in dump.rows(table, tenant) for row in batch}
+
+
+async def test_an_older_snapshot_opens_the_survivors_alone(tmp_path: Path) -> None:
+    """Restored with the key part as it is now, the patient who was shredded is gone."""
+    made, patient = await shredded(tmp_path)
+    await made.restore(is_successor=True)
+
+    restored = Installation.open(
+        replace(made.installation.settings, data_dir=tmp_path / "new"), PASSPHRASE
+    )
+
+    assert subjects(restored, "hillside") == subjects(made.installation, "hillside")
+    assert patient not in subjects(restored, "hillside")
+    assert 2 == len(subjects(restored, "riverside"))
+
+
+async def test_the_rewritten_backup_is_sound(tmp_path: Path) -> None:
+    """The older key part is gone from it, and nothing else is."""
+    made, _ = await shredded(tmp_path)
+    found = made.verify()
+    assert (True, []) == (found.is_sound, found.extra)
+
+
+async def test_a_copy_of_the_older_key_part_does_not_open_what_was_shredded(
+    tmp_path: Path,
+) -> None:
+    """Under the key manager as it is now, an older key part in the repository opens nowhere."""
+    made, _ = await shredded(tmp_path)
+
+    with pytest.raises(Error) as caught:
+        await drill_backup(made.installation, tmp_path / "older" / "backup")
+
+    assert "root-key-missing" == caught.value.code
