@@ -30,7 +30,14 @@ import pytest
 
 from house.sources import ROOT
 from seawall.compose import Installation
-from seawall.config import ArchiveBucket, Settings, TimeStamps, Witness, read_passphrase
+from seawall.config import (
+    ArchiveBucket,
+    PayloadBucket,
+    Settings,
+    TimeStamps,
+    Witness,
+    read_passphrase,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -304,7 +311,12 @@ def test_every_setting_is_documented() -> None:
     """The configuration page has a row for each setting, with its variable and its default."""
     page = (DOCS / "reference" / "configuration.md").read_text("utf-8")
 
-    tables = {"witnesses": Witness, "archives": ArchiveBucket, "timestamps": TimeStamps}
+    tables = {
+        "witnesses": Witness,
+        "archives": ArchiveBucket,
+        "timestamps": TimeStamps,
+        "payloads": PayloadBucket,
+    }
     for item in fields(Settings):
         if item.name in tables:
             named = ", ".join(f"`{field.name}`" for field in fields(tables[item.name]))
