@@ -69,6 +69,11 @@ alarm too.
 _ALARMS: Final = {
     "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else "
     "than it took; `seawall ledger archive` says which. It is tried again each round.",
+    "certificate-expiring": "The certificate that serves ends in 30, 7 or 1 days, or has ended.",
+    "certificate-failed": "The server's own certificate cannot be renewed or looked at; tried "
+    "again and again.",
+    "certificate-unusable": "The new files of the server's certificate cannot be served with; the "
+    "old certificate stays.",
     "closing-failed": "Exchanges that a replica left open cannot be closed yet; tried each round.",
     "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
     "lease-failed": "This replica cannot renew its claim on its open exchanges: in a minute "

@@ -331,7 +331,7 @@ def requirement_files() -> dict[str, str]:
 
 def test_requirements_name_no_index_and_pin_by_hash() -> None:
     """Where packages come from is the machine's; what they are is ours."""
-    assert {"runtime", "demo", "dev"} == set(requirement_files())
+    assert {"runtime", "demo", "dev", "sslyze"} == set(requirement_files())
     assert [] == texts.index_options(requirement_files())
     assert [] == [name for text in requirement_files().values() for name in texts.unpinned(text)]
 
