@@ -9,6 +9,7 @@ import typer
 
 from seawall.cli import (
     backup,
+    crypto,
     database,
     dataset,
     demo,
@@ -42,6 +43,7 @@ app.add_typer(ledger.commands, name="ledger")
 app.add_typer(backup.commands, name="backup")
 app.command()(backup.restore)
 app.add_typer(database.commands, name="database")
+app.command()(crypto.crypto)
 app.add_typer(dataset.commands, name="dataset")
 app.add_typer(patient.commands, name="patient")
 app.add_typer(witness.commands, name="witness")
