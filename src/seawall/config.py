@@ -24,7 +24,7 @@ TableT = TypeVar("TableT")
 DEMO_FOLDER: Final = Path("seawall-demo")
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _DATABASE: Final = re.compile(r"postgresql://[^\s:@/?#]+@[^\s@?#]*/[A-Za-z0-9_-]+(\?[^\s#@]*)?")
-_SCALARS: Final = frozenset({"str", "int", "float"})
+_SCALARS: Final = frozenset({"str", "int", "float", "bool"})
 _PROVIDERS: Final = ("file", "openbao", "aws")
 _PREFIX: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
@@ -162,6 +162,8 @@ class Settings:
     """`postgresql://USER@HOST[:PORT]/NAME` without a password; empty means the folder's own."""
     database_pruner: str = ""
     """The role of that database that alone may prune; empty means that nothing is pruned."""
+    fips_required: bool = False
+    """Refuse to start unless every cryptographic module in use runs in FIPS mode."""
     system_auditors: str = ""
     """Who may read the system's log where there are several tenants: `TENANT/CLIENT ...`."""
     witnesses: tuple[Witness, ...] = ()
@@ -507,11 +509,17 @@ _TABLES: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def _read(name: str, kind: str, text: str) -> str | int | float:
-    reading: Callable[[str], str | int | float] = {"int": int, "float": float}.get(kind, str)
+    readings: dict[str, Callable[[str], str | int | float]] = {
+        "int": int,
+        "float": float,
+        "bool": {"true": True, "false": False}.__getitem__,
+    }
+    reading = readings.get(kind, str)
     try:
         return reading(text)
-    except ValueError:
-        raise _wrong(f"SEAWALL_{name.upper()}", f"use a value of the kind {kind}") from None
+    except (ValueError, KeyError):
+        fitting = "true or false" if kind == "bool" else f"a value of the kind {kind}"
+        raise _wrong(f"SEAWALL_{name.upper()}", f"use {fitting}") from None
 
 
 def _in_file(name: str) -> Invalid:

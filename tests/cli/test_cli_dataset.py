@@ -33,16 +33,17 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
 
 
 class Codes:
-    """Codes that work: each is used once, so a code of a later time is taken for the next."""
+    """Codes that work: each is used once, and that of the next half minute is accepted too."""
 
-    used = -1
+    used = 0
+    """The half minute whose code was used last."""
 
     @classmethod
     def next(cls, terminal: Terminal) -> str:
         """Return a code that was not used yet."""
+        cls.used = max(cls.used + 1, int(time.time()) // 30)
         factor = pyotp.TOTP((terminal.folder / "factor").read_text("ascii"))
-        cls.used += 1  # three codes are accepted at any time: the last, this one, the next
-        return factor.at(int(time.time()) + 30 * (cls.used - 1))
+        return factor.at(cls.used * 30)
 
 
 def seal(terminal: Terminal, source: Path, to: Path, *more: str) -> Any:

@@ -16,6 +16,7 @@ from seawall.compose.backup import (
     repository_of,
     restore_folder,
 )
+from seawall.compose.crypto import modules_of
 from seawall.compose.database import DATABASE, LOCK, prepare_shared
 from seawall.compose.datasets import dataset_files, dataset_intents
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
@@ -44,6 +45,7 @@ __all__ = [
     "drill_backup",
     "is_free",
     "log_to",
+    "modules_of",
     "new_client_key",
     "planning_of",
     "prepare_shared",

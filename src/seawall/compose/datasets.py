@@ -8,6 +8,8 @@ from seawall.adapters.clock import SystemRandom
 from seawall.adapters.second_factor import TimeCodes
 from seawall.app.seal_dataset import SealDataset
 from seawall.app.step_up import CodeStepUp
+from seawall.compose.crypto import check_crypto
+from seawall.config import Passphrase
 from seawall.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -31,11 +33,21 @@ def dataset_files() -> Datasets:
 
 
 def dataset_intents(installation: Installation, writer: Writer, files: Datasets) -> SealDataset:
-    """Return what seals and opens data sets of an installation."""
-    recorded: dict[str, Any] = {"store": installation.store, "ledger": writer.ledger, "clock": installation.clock}
+    """Return what seals and opens data sets of an installation.
+
+    `Refused` (`fips-required`) where FIPS mode is asked for: the library cannot be asked.
+    """
+    settings = installation.settings
+    # What opened the key ring was looked at when it was opened.
+    check_crypto(settings, Passphrase(b"", is_secret=True), seals_data_sets=True)
+    recorded: dict[str, Any] = {
+        "store": installation.store,
+        "ledger": writer.ledger,
+        "clock": installation.clock,
+    }
     step_up = CodeStepUp(
         keys=writer.keys,
-        factor=TimeCodes(installation.random, f"Seawall {installation.settings.name}"),
+        factor=TimeCodes(installation.random, f"Seawall {settings.name}"),
         **recorded,
     )
     return SealDataset(

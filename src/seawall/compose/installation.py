@@ -18,6 +18,7 @@ from seawall.adapters.db.store import SqlStore
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
+from seawall.compose.crypto import check_crypto
 from seawall.compose.database import RESTORING, database_of, half_restored
 from seawall.compose.key_manager import key_manager, key_operator, root_lock
 from seawall.compose.listening import live_certificate, own_certificate
@@ -57,6 +58,7 @@ class Installation:
     @classmethod
     def create(cls, settings: Settings, passphrase: Passphrase) -> Installation:
         """Make a new data folder's key ring and database; `Conflict` if there is one."""
+        check_crypto(settings, passphrase)
         random = SystemRandom()
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = root_lock(settings, passphrase)
@@ -71,6 +73,7 @@ class Installation:
         if (settings.data_dir / RESTORING).exists():
             raise half_restored()
         random = SystemRandom()
+        check_crypto(settings, passphrase)
         lock = root_lock(settings, passphrase)
         ring = RingFile.unlock(settings.data_dir / RING, lock, random)
         return cls(settings, ring, SystemClock(), random)
