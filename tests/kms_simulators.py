@@ -24,10 +24,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from botocore.exceptions import ClientError
 
 from seawall.adapters.clock import SystemClock
 from seawall.adapters.keys.aws import AwsKeys, AwsOperator, connect_kms
+from seawall.core.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,6 +158,13 @@ class PluggedMinistack(Before):
         if not hmac.compare_digest(tag, _tag(arn, blob)):
             raise refusal("InvalidCiphertextException", "Decrypt")
         return self.real.decrypt(**fields | {"CiphertextBlob": blob})
+
+
+def error_of(work: Callable[[], Any]) -> tuple[type[Error], str]:
+    """Return the error in which work ends, by its kind and its code."""
+    with pytest.raises(Error) as caught:
+        work()
+    return type(caught.value), caught.value.code
 
 
 def refusal(code: str, operation: str, text: str = "") -> ClientError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from kms_simulators import OPERATOR, Before, credentials, opened, refusal, running
+from kms_simulators import OPERATOR, Before, credentials, error_of, opened, refusal, running
 from seawall.adapters.certificates import ensure_certificate
 from seawall.adapters.clock import SystemClock
 from seawall.adapters.keys.aws import AwsKeys, AwsOperator, connect_kms
@@ -22,7 +22,7 @@ from seawall.app.ports import Secret
 from seawall.core.errors import Error, Invalid, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME: Final = "tenant/clinic"
@@ -32,42 +32,59 @@ UNAVAILABLE: Final = (Unavailable, "key-manager-unavailable")
 FORBIDDEN: Final = (Refused, "key-manager-refused")
 
 
-def kind(work: Callable[[], Any]) -> tuple[type[Error], str]:
-    """Return the error in which work ends."""
-    with pytest.raises(Error) as caught:
-        work()
-    return type(caught.value), caught.value.code
+class Answering(ThreadingHTTPServer):
+    """A server that answers everything alike, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 200
+        self.body = b""
+        self.asked: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, status: int, body: bytes) -> None:
+        """Answer like this from now on, and forget what was asked."""
+        self.status, self.body, self.asked = status, body, []
 
 
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[tuple[str, list[Any]]]:
-    """Run a server that answers everything alike; yield its URL and what it was asked."""
-    asked: list[Any] = []
+class Handler(BaseHTTPRequestHandler):
+    """Answers as its server says."""
 
-    class Handler(BaseHTTPRequestHandler):
-        """Answers everything alike."""
+    server: Answering
 
-        def do_POST(self) -> None:
-            """Answer."""
-            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def do_POST(self) -> None:
+        """Answer."""
+        self.server.asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
 
-        def log_message(self, *_arguments: Any) -> None:
-            """Say nothing."""
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Answering]:
+    """Run the server while the tests of this file last."""
+    with Answering() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
         thread.join()
-        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def keys(server: Answering) -> Iterator[AwsKeys]:
+    """Yield the key manager at the server."""
+    with speaking(server.url) as made:
+        yield made
 
 
 @contextmanager
@@ -75,11 +92,10 @@ def speaking(url: str, **settings: Any) -> Iterator[AwsKeys]:
     """Open the key manager at a URL."""
     with credentials():
         client = connect_kms(region="us-east-1", endpoint=url, **settings)
-    keys = AwsKeys(client, prefix="seawall")
     try:
-        yield keys
+        yield AwsKeys(client, prefix="seawall")
     finally:
-        keys.close()
+        client.close()
 
 
 def refused_with(code: str) -> bytes:
@@ -110,11 +126,11 @@ def refused_with(code: str) -> bytes:
     ],
 )
 def test_errors_of_aws_become_ours(
-    status: int, code: str, expected: tuple[type[Error], str]
+    server: Answering, keys: AwsKeys, status: int, code: str, expected: tuple[type[Error], str]
 ) -> None:
     """Each by its code; what is not known is a key manager that fails, and never a result."""
-    with answering(status, refused_with(code)) as (url, _), speaking(url) as keys:
-        assert expected == kind(lambda: keys.unwrap(NAME, Secret(1, b"blob"), "a"))
+    server.answer(status, refused_with(code))
+    assert expected == error_of(lambda: keys.unwrap(NAME, Secret(1, b"blob"), "a"))
 
 
 @pytest.mark.parametrize(
@@ -136,22 +152,20 @@ def test_errors_of_aws_become_ours(
         b'{"Aliases": [], "Truncated": true}',
     ],
 )
-def test_answers_that_nobody_understands_are_no_answers(body: bytes) -> None:
+def test_answers_that_nobody_understands_are_no_answers(
+    server: Answering, keys: AwsKeys, body: bytes
+) -> None:
     """Neither what lacks something nor what is something else is taken for a result."""
-    with answering(200, body) as (url, _), speaking(url) as keys:
-        with pytest.raises(Error) as wrapping:
-            keys.wrap(NAME, SECRET, "a")
-        assert UNAVAILABLE == kind(lambda: keys.unwrap(NAME, Secret(1, b"blob"), "a"))
-        # An empty listing is well said: then there is no such key.
-        assert wrapping.value.code in {"key-manager-unavailable", "root-key-missing"}
+    server.answer(200, body)
+    assert UNAVAILABLE == error_of(lambda: keys.unwrap(NAME, Secret(1, b"blob"), "a"))
+    assert UNAVAILABLE == error_of(lambda: keys.wrap(NAME, SECRET, "a"))
 
 
-def test_a_busy_server_is_asked_twice_and_no_more() -> None:
+def test_a_busy_server_is_asked_twice_and_no_more(server: Answering, keys: AwsKeys) -> None:
     """Few retries: who waits for a key waits for all of them."""
-    with answering(500, refused_with("KMSInternalException")) as (url, asked):
-        with speaking(url) as keys:
-            assert UNAVAILABLE == kind(lambda: keys.versions(NAME))
-        assert 2 == len(asked)
+    server.answer(500, refused_with("KMSInternalException"))
+    assert UNAVAILABLE == error_of(lambda: keys.versions(NAME))
+    assert 2 == len(server.asked)
 
 
 def test_a_server_that_does_not_answer_is_given_up() -> None:
@@ -160,7 +174,7 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         with speaking(url, read_seconds=0.2) as keys:
-            assert UNAVAILABLE == kind(lambda: keys.versions(NAME))
+            assert UNAVAILABLE == error_of(lambda: keys.versions(NAME))
         assert time.monotonic() - began < 10
 
 
@@ -169,17 +183,18 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with speaking(f"http://127.0.0.1:{port}") as keys:
-        assert UNAVAILABLE == kind(lambda: keys.wrap(NAME, SECRET, "a"))
+        assert UNAVAILABLE == error_of(lambda: keys.wrap(NAME, SECRET, "a"))
 
 
-def test_a_server_with_an_unknown_certificate_is_not_spoken_to(tmp_path: Path) -> None:
+def test_a_server_with_an_unknown_certificate_is_not_spoken_to(
+    server: Answering, tmp_path: Path
+) -> None:
     """Only who shows a certificate of the given authority is; a plain server shows none."""
     authority = ensure_certificate(tmp_path, "localhost", "password", SystemClock()).authority
-    with answering(200, b"{}") as (url, asked):
-        tls = url.replace("http:", "https:")
-        with speaking(tls, authority=str(authority)) as keys:
-            assert UNAVAILABLE == kind(lambda: keys.versions(NAME))
-    assert [] == asked
+    server.answer(200, b"{}")
+    with speaking(server.url.replace("http:", "https:"), authority=str(authority)) as keys:
+        assert UNAVAILABLE == error_of(lambda: keys.versions(NAME))
+    assert [] == server.asked
 
 
 @pytest.mark.parametrize(
@@ -198,7 +213,7 @@ def test_a_server_with_an_unknown_certificate_is_not_spoken_to(tmp_path: Path) -
 def test_an_endpoint_without_tls_is_refused(endpoint: str) -> None:
     """Unless it is on this very machine; nor one that is none, or that names a password."""
     expected = (Invalid, "wrong-setting")
-    assert expected == kind(lambda: connect_kms(region="us-east-1", endpoint=endpoint))
+    assert expected == error_of(lambda: connect_kms(region="us-east-1", endpoint=endpoint))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +228,7 @@ def test_an_endpoint_without_tls_is_refused(endpoint: str) -> None:
 def test_settings_that_cannot_be_used_are_refused_at_the_start(settings: dict[str, Any]) -> None:
     """A region, a profile and an authority that are none."""
     with credentials():
-        assert (Invalid, "wrong-setting") == kind(lambda: connect_kms(**settings))
+        assert (Invalid, "wrong-setting") == error_of(lambda: connect_kms(**settings))
 
 
 def test_nothing_of_the_environment_says_where_kms_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,13 +245,14 @@ def test_nothing_of_the_environment_says_where_kms_is(monkeypatch: pytest.Monkey
         elsewhere.close()
 
 
-def test_without_credentials_it_says_that_they_are_refused() -> None:
+def test_without_credentials_it_says_that_they_are_refused(server: Answering) -> None:
     """What boto3 does not find, it cannot show."""
-    with credentials("[default]\n"), answering(200, b"{}") as (url, asked):
-        client = connect_kms(region="us-east-1", endpoint=url)
-        assert FORBIDDEN == kind(lambda: AwsKeys(client, prefix="seawall").versions(NAME))
+    server.answer(200, b"{}")
+    with credentials("[default]\n"):
+        client = connect_kms(region="us-east-1", endpoint=server.url)
+        assert FORBIDDEN == error_of(lambda: AwsKeys(client, prefix="seawall").versions(NAME))
         client.close()
-    assert [] == asked
+    assert [] == server.asked
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "KMSInternalException"])
@@ -265,18 +281,21 @@ def test_an_operator_who_is_refused_is_told_so(operation: str, code: str) -> Non
         client = Refusing(kms.simulator.client(OPERATOR))
         operator = AwsOperator(client, prefix=kms.prefix, clock=SystemClock())
         expected = FORBIDDEN if code == "AccessDeniedException" else UNAVAILABLE
-        assert expected == kind(lambda: operator.rotate(NAME))
+        assert expected == error_of(lambda: operator.rotate(NAME))
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "Unheard"])
-def test_no_error_shows_what_aws_said_or_what_was_wrapped(code: str) -> None:
+def test_no_error_shows_what_aws_said_or_what_was_wrapped(
+    server: Answering, keys: AwsKeys, code: str
+) -> None:
     """Neither in its words nor in a traceback that is printed, to whoever reads the log."""
-    with answering(400, refused_with(code)) as (url, _), speaking(url) as keys:
-        with pytest.raises(Error) as caught:
-            keys.wrap(NAME, SECRET, "a")
-        shown = "".join(traceback.format_exception(caught.value)) + caught.value.help
-        assert "SPOKEN" not in shown
-        assert SECRET.decode() not in shown
+    server.answer(400, refused_with(code))
+    with pytest.raises(Error) as caught:
+        keys.wrap(NAME, SECRET, "a")
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.help
+    assert server.asked
+    assert "SPOKEN" not in shown
+    assert SECRET.decode() not in shown
 
 
 def test_nothing_secret_is_in_what_is_printed_of_them() -> None:

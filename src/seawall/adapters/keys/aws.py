@@ -166,10 +166,6 @@ class AwsKeys:
                 raise missing()
             return [RootVersion(key.version, key.state, key.made, key.until) for key in keys]
 
-    def close(self) -> None:
-        """Close connections."""
-        self._client.close()
-
     def _usable(self, name: str, version: int) -> _Key:
         key = self._roots.key(name, version)
         if key.state != "enabled":
@@ -227,10 +223,6 @@ class AwsOperator:
             final_at = max(dates, default=self._clock.now())
             return Destruction(name, tuple(key.version for key in doomed), final_at, METHOD)
 
-    def close(self) -> None:
-        """Close connections."""
-        self._client.close()
-
     def _add(self, name: str, version: int) -> int:
         """Make a version, whose alias is its last step; the loser of a race takes the winner's."""
         alias = self._roots.alias(name, version)
@@ -267,16 +259,19 @@ class AwsOperator:
         for key_id in strays[:_STRAYS]:
             try:
                 tags = self._client.list_resource_tags(KeyId=key_id)["Tags"]
-                key = _described(self._client, key_id, "", version)
-            except Missing:
-                continue
+                if wanted <= _as_pairs(tags) and self._is_enabled(key_id):
+                    return str(key_id)
             except ClientError as error:
+                # Somebody else's, which this operator may not look at, or gone meanwhile.
                 if code_of(error) not in (_FORBIDDEN, _GONE):
                     raise
-                continue  # somebody else's, which this operator may not look at
-            if wanted <= _as_pairs(tags) and key.state == "enabled":
-                return key.key_id
         return None
+
+    def _is_enabled(self, key_id: str) -> bool:
+        try:
+            return _described(self._client, key_id, "", 0).state == "enabled"
+        except Missing:
+            return False
 
     def _tags(self, name: str, version: int) -> list[dict[str, str]]:
         tags = {
