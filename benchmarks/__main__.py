@@ -9,7 +9,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import appends, auditing, detection, exchanges, keys, parts, production, queries
+from benchmarks import (
+    appends,
+    auditing,
+    backup,
+    detection,
+    exchanges,
+    keys,
+    parts,
+    production,
+    queries,
+)
 from benchmarks.effort import FULL, QUICK
 
 if TYPE_CHECKING:
@@ -28,6 +38,7 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "proofs": auditing.measure_proofs,
     "keys": keys.measure,
     "detection": detection.measure,
+    "backup": backup.measure,
 }
 
 

@@ -20,6 +20,8 @@ class Effort:
     """Entries of the log that the verifier reads, and of the tree that proofs are about."""
     indexed_size: int
     """Entries of the log that is indexed and asked."""
+    backup_megabytes: int
+    """Of the database that is backed up and restored."""
     part_seconds: float
     """CPU time for each part of an exchange and for detection."""
     data_keys: int
@@ -33,6 +35,7 @@ FULL = Effort(
     appends=1_000,
     log_size=1_000_000,
     indexed_size=1_000_000,
+    backup_megabytes=1_000,
     part_seconds=0.5,
     data_keys=100_000,
 )
@@ -43,6 +46,7 @@ QUICK = Effort(
     appends=32,
     log_size=1_000,
     indexed_size=2_000,
+    backup_megabytes=4,
     part_seconds=0.02,
     data_keys=300,
 )

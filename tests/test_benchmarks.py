@@ -60,6 +60,10 @@ ROWS = (
     "a tlog-proof, by the auditor's program",
     "of nobody named",
     "of a named patient each",
+    "backup",
+    "backup again, nothing new",
+    "restore, everything verified",
+    "the disk alone: write and fsync",
 )
 
 
