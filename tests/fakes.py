@@ -273,6 +273,9 @@ class MemoryLedger:
         for place, sealed in list(self.kept.items()):
             if place[0] == write.tenant and sealed.context.subject in write.subjects:
                 del self.kept[place]
+        for place, held in list(self.references.items()):
+            if held.tenant == write.tenant and held.subject in write.subjects:
+                del self.references[place]
         for subject in write.subjects:
             self.patients.pop((write.tenant, subject), None)
 
@@ -282,6 +285,8 @@ class MemoryLedger:
         self.kept = {place: kept for place, kept in self.kept.items() if place[0] != write.tenant}
         for place in [place for place in self.patients if place[0] == write.tenant]:
             del self.patients[place]
+        for where in [where for where in self.references if where[0] == write.tenant]:
+            del self.references[where]
 
     @_apply.register
     def _(self, write: DropTenantKeys) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pytest
@@ -15,7 +15,8 @@ from sqlalchemy.pool import QueuePool
 from embedded import ORIGIN
 from examples import a_context, a_document, a_sealed, an_entry
 from postgres import OWNER, PRUNER, SERVICE, opened
-from seawall.adapters.db.postgres import Address, connect
+from seawall.adapters.db.load import PostgresTarget
+from seawall.adapters.db.postgres import Address, connect, foreign_errors
 from seawall.adapters.db.postgres_jobs import Job
 from seawall.adapters.db.postgres_tenants import ask, tenants_of
 from seawall.adapters.db.schema import OF_TENANTS, metadata, sealed
@@ -32,7 +33,7 @@ from seawall.app.ports import (
     TenantKey,
     WrappedKey,
 )
-from seawall.core.errors import Unavailable
+from seawall.core.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,6 +255,34 @@ def test_many_different_statements_keep_their_tenant(engine: Engine) -> None:
     for number in range(250):
         query = text(f"select tenant, {number % 120} from sealed")  # noqa: S608  a number
         assert [CLINIC] == [row.tenant for row in ask(engine, query, {}, tenants=CLINIC)]
+
+
+def guards(server: Server, database: str) -> tuple[Any, Any]:
+    """Return which tables force row-level security, and which triggers hold always."""
+    tables = "select relname, relrowsecurity, relforcerowsecurity from pg_class where relkind = 'r'"
+    triggers = "select tgname, tgenabled from pg_trigger where not tgisinternal"
+    return sorted(server.ask(tables, database)), sorted(server.ask(triggers, database))
+
+
+def test_a_database_that_was_filled_is_guarded_as_before(postgres_server: Server) -> None:
+    """A restore lifts what keeps the owner out, and leaves nothing lifted."""
+    name = postgres_server.new_database()
+    before = guards(postgres_server, name)
+    owner = Address.read(postgres_server.url(name, OWNER))
+    PostgresTarget(lambda: connect(owner), foreign_errors).begin().finish()
+    assert before == guards(postgres_server, name)
+    assert {"A"} == {enabled for _, enabled in before[1]}
+
+
+def test_a_row_of_a_tenant_makes_a_database_not_empty(postgres_server: Server) -> None:
+    """Also one that the owner would not see."""
+    name = postgres_server.new_database()
+    statement = "set seawall.tenants = 'clinic'; insert into patients values ('clinic', 'x', 'x')"
+    postgres_server.ask(statement, name, OWNER)
+    owner = Address.read(postgres_server.url(name, OWNER))
+    with pytest.raises(Conflict) as caught:
+        PostgresTarget(lambda: connect(owner), foreign_errors).begin()
+    assert "target-not-empty" == caught.value.code
 
 
 def test_a_job_names_every_tenant_that_it_concerns() -> None:

@@ -141,6 +141,13 @@ class FileLoading:
             self._aside.with_name(self._aside.name + end).unlink(missing_ok=True)
 
 
+_TRIGGERS: Final = (
+    "select format('alter table %I enable always trigger %I', relname, tgname) "
+    "from pg_trigger join pg_class on pg_class.oid = tgrelid "
+    "where not tgisinternal and relnamespace = 'public'::regnamespace"
+)
+
+
 class PostgresTarget:
     """The LoadTarget port over a prepared PostgreSQL database, as the owner of its tables."""
 
@@ -165,19 +172,18 @@ class PostgresLoading:
             connection.execute("begin")
             for name in metadata.tables:
                 connection.execute(f'lock table "{name}" in access exclusive mode')
+            # The owner is subject to row-level security: it would see no row where there are
+            # some, and nothing is copied in. It is forced again before anybody else sees them.
+            for table in OF_TENANTS:
+                connection.execute(f'alter table "{table.name}" no force row level security')
+            for name in metadata.tables:
                 if connection.execute(f'select 1 from "{name}" limit 1').fetchone():  # noqa: S608  names of ours
                     connection.close()
                     raise not_empty()
             # What keeps entries from being written where a log has been is of no use before
-            # there is one; and the owner is subject to row-level security, under which nothing
-            # is copied in. Both are as they were before anybody else sees the tables.
+            # there is one. All is as it was before anybody else sees the tables.
             for name in metadata.tables:
                 connection.execute(f'alter table "{name}" disable trigger user')
-            for table in OF_TENANTS:
-                connection.execute(f'alter table "{table.name}" no force row level security')
-            # Rows come of all tenants at once, and nobody else sees the tables meanwhile.
-            for table in OF_TENANTS:
-                connection.execute(f'alter table "{table.name}" no force row level security')
 
     def load(self, rows: Rows) -> int:
         """Add rows of a table; return how many."""
@@ -203,8 +209,9 @@ class PostgresLoading:
     def finish(self) -> None:
         """Commit, durably."""
         with self._errors():
-            for name in metadata.tables:
-                self._connection.execute(f'alter table "{name}" enable trigger user')
+            # Always: `enable trigger user` alone would let a replication's setting turn them off.
+            for statement in self._connection.execute(_TRIGGERS).fetchall():
+                self._connection.execute(statement[0])
             for table in OF_TENANTS:
                 self._connection.execute(f'alter table "{table.name}" force row level security')
             self._connection.execute("commit")
