@@ -32,7 +32,8 @@ class Phone:
         """Return the next code, waiting for it if need be."""
         while True:
             now = int(time.time()) // _STEP
-            step = max(now - 1, self._shown + 1)
+            # Not of the step before: a slow machine may be in the next one when it is looked at.
+            step = max(now, self._shown + 1)
             if step <= now + 1:
                 self._shown = step
                 return str(pyotp.HOTP(self.secret).at(step))

@@ -203,6 +203,8 @@ async def test_the_certificate_verifies_and_a_changed_byte_is_noticed(scene: Sce
     assert ("openbao", [1], "transit trim") == tuple(
         body["keys"][name] for name in ("provider", "versions", "method")
     )
+    deleted = body["deleted"]
+    assert (1, 1, True) == (deleted["data_keys"], deleted["sealed"], deleted["terms"] > 0)
     for at in range(0, len(written), 7):
         changed = written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :]
         if written[at : at + 1].isspace() or written[at - 1 : at].isspace():
