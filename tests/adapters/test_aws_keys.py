@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kms_simulators import OPERATOR, SIMULATORS, Before, Kms, error_of, opened, running
+from kms_simulators import OPERATOR, SIMULATORS, Before, Kms, error_of, opened, refusal, running
 from seawall.adapters.keys.aws import AwsKeys
 from seawall.app.ports import Secret
-from seawall.core.errors import Invalid, Missing, Refused, Tampered, Unavailable
+from seawall.core.errors import Error, Invalid, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,6 +177,44 @@ def test_a_disabled_key_is_not_used_whatever_the_server_would_do(kms: Kms) -> No
     assert ["disabled"] == [one.state for one in kms.keys.versions(NAME)]
     kms.client.enable_key(KeyId=key_id)
     assert SECRET == kms.keys.unwrap(NAME, wrapped, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("NotFoundException", MISSING),
+        ("DisabledException", DISABLED),
+        ("KMSInvalidStateException", DISABLED),
+    ],
+)
+def test_what_happens_between_looking_and_using_is_the_servers_to_say(
+    ministack: Kms, said: str, expected: tuple[type[Error], str]
+) -> None:
+    """The key was enabled a moment ago; KMS, which looks again itself, has the last word."""
+
+    class Meanwhile(Before):
+        """KMS, in which the key was ended after it was looked at."""
+
+        def encrypt(self, **_fields: Any) -> Any:
+            """Refuse."""
+            raise refusal(said, "Encrypt")
+
+    with opened("ministack", Meanwhile, ministack.prefix) as kms:
+        assert expected == error_of(lambda: kms.keys.wrap(NAME, SECRET, CONTEXT))
+
+
+def test_a_root_key_that_was_never_made_is_missing(ministack: Kms) -> None:
+    """To wrap under it, and to look at it, makes none."""
+    assert MISSING == error_of(lambda: ministack.keys.wrap("tenant/nobody", SECRET, CONTEXT))
+    assert MISSING == error_of(lambda: ministack.keys.versions("tenant/nobody"))
+
+
+def test_making_again_changes_nothing(ministack: Kms) -> None:
+    """A second `make` leaves the key and its version as they are."""
+    before = ministack.metadata(1)["KeyId"]
+    ministack.operator.make(NAME)
+    assert [1] == [one.version for one in ministack.keys.versions(NAME)]
+    assert before == ministack.metadata(1)["KeyId"]
 
 
 def test_nothing_is_wrapped_under_an_older_version_instead(kms: Kms) -> None:
