@@ -146,7 +146,7 @@ async def test_a_sweep_spares_what_may_be_being_written(
 
 
 async def test_what_is_forgotten_unasked_is_a_week_old(scene: Scene) -> None:
-    """After a restore there is time to find what the restored database does not name."""
+    """What the daily sweep deletes was put before that, and never a younger one."""
     await scene.payloads.put(a_payload())
     scene.clock.advance(6 * 86_400)
     await scene.sweeping.forget()

@@ -30,7 +30,7 @@ PAYLOAD_KINDS: Final = frozenset({REQUEST, ANSWER})
 BEING_WRITTEN: Final = timedelta(hours=1)
 """So young a payload may still wait for its entry."""
 FORGOTTEN: Final = timedelta(days=7)
-"""So old what nothing refers to is deleted without being asked, which leaves time to restore."""
+"""So old must be what is deleted without being asked, because nothing refers to it."""
 _PAGE: Final = 1_000
 
 
@@ -127,7 +127,7 @@ class SweepPayloads:
         return deleted + await self._delete_unreferred(page)
 
     async def forget(self) -> None:
-        """Delete what has been referred to by nothing for a week."""
+        """Delete what was put more than a week ago and is referred to by nothing."""
         await self.sweep(FORGOTTEN)
 
     async def _delete_unreferred(self, page: Sequence[str]) -> int:
