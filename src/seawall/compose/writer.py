@@ -237,9 +237,7 @@ class Writer:
         backup = self._installation.settings.backup
         if backup is not None and backup.hours:
             scheduled = ScheduledBackups(self._installation, backup, self.record_backup)
-            rounds.append(
-                Rounds("backup", scheduled.round, seconds=_BACKUP_SECONDS, notifier=told)
-            )
+            rounds.append(Rounds("backup", scheduled.round, seconds=_BACKUP_SECONDS, notifier=told))
         if self._installation.database.is_shared:
             claim, close = partial(self.closing.claim, self.replica), self.closing.close_expired
             rounds.append(Rounds("lease", claim, seconds=_LEASE_SECONDS, notifier=told))
@@ -260,34 +258,7 @@ class Writer:
         """Return the ASGI application over this folder."""
         installation = self._installation
         metrics = Metrics()
-        recall = Recall(
-            store=installation.store,
-            ledger=self.ledger,
-            keys=self.keys,
-            clock=installation.clock,
-        )
-        ask_model = AskModel(
-            documents=self.documents,
-            recall=recall,
-            ledger=keeping_payloads(self.ledger, self.payloads, installation.settings),
-            store=installation.store,
-            keys=self.keys,
-            models=self._models,
-            detector=self.detector,
-            notifier=self.notifier,
-            closing=self.closing,
-            clock=installation.clock,
-            random=installation.random,
-            replica=self.replica,
-        )
-        self._asking.append(ask_model)
-        keys_door = KeysDoor(
-            issue_token=self.issue_token,
-            documents=self.documents,
-            managing=self.key_room.managing,
-            random=installation.random,
-        )
-        self._key_doors.append(keys_door)
+        ask_model, keys_door = self._ask_model(), self._keys_door()
 
         async def is_ready() -> None:
             """Raise while the system's log cannot be read."""
@@ -328,6 +299,42 @@ class Writer:
             is_ready=is_ready,
             refresh=self.documents.refresh,
         )
+
+    def _ask_model(self) -> AskModel:
+        """Return what carries exchanges, to be let go of at the end."""
+        installation = self._installation
+        ask_model = AskModel(
+            documents=self.documents,
+            recall=Recall(
+                store=installation.store,
+                ledger=self.ledger,
+                keys=self.keys,
+                clock=installation.clock,
+            ),
+            ledger=keeping_payloads(self.ledger, self.payloads, installation.settings),
+            store=installation.store,
+            keys=self.keys,
+            models=self._models,
+            detector=self.detector,
+            notifier=self.notifier,
+            closing=self.closing,
+            clock=installation.clock,
+            random=installation.random,
+            replica=self.replica,
+        )
+        self._asking.append(ask_model)
+        return ask_model
+
+    def _keys_door(self) -> KeysDoor:
+        """Return the door of orders about keys, whose work is ended at the end."""
+        door = KeysDoor(
+            issue_token=self.issue_token,
+            documents=self.documents,
+            managing=self.key_room.managing,
+            random=self._installation.random,
+        )
+        self._key_doors.append(door)
+        return door
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
