@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_half_of_what_goes_together_refuses_to_start(given: dict[str, str], tmp_
 
 def test_the_command_line_trusts_whoever_signed_the_servers_certificate(tmp_path: Path) -> None:
     """The private authority; for an own certificate the one that is named, else the system's."""
-    own = {"certificate": "a.pem", "certificate_key": "a.key"}
+    own: dict[str, Any] = {"certificate": "a.pem", "certificate_key": "a.key"}
     settings = [
         Settings(tmp_path),
         Settings(tmp_path, **own),
