@@ -111,7 +111,7 @@ def missing() -> Missing:
     return Missing(
         "root-key-missing",
         "the key manager has no such root key, or no longer this version of it",
-        "it was destroyed, was never made, or the prefix is another",
+        "it was destroyed, or the prefix is another; to make one takes an operator's token",
     )
 
 
