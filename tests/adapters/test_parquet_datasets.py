@@ -6,6 +6,9 @@ import asyncio
 import base64
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 from datetime import date
 from decimal import Decimal
@@ -510,3 +513,54 @@ def test_parquet_is_not_read_from_a_pipe() -> None:
     """It is read from its end."""
     with pytest.raises(Invalid):
         reader_of(io.BytesIO(b""), "parquet", is_seekable=False)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """A file is read twice: what the second reading finds must be what the first one did."""
+    path = ndjson_file(tmp_path, {"a": 1})
+    with path.open("rb") as source:
+        reader = reader_of(source, "ndjson", is_seekable=True)
+        path.write_bytes(b'{"a":1,"b":2}\n')
+
+        with pytest.raises(Invalid) as caught:
+            list(reader.batches())
+
+    assert "the file was changed while it was read" == caught.value.message
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Sealing and opening four times as many rows takes as much memory, in a process of its own."""
+    peaks = [peak(tmp_path, rows) for rows in (100_000, 400_000)]
+
+    assert peaks[1] < peaks[0] + 40 * 1024
+
+
+PROGRAM = """
+import asyncio, resource, sys
+from pathlib import Path
+from datasets_scene import Rows, opened_alone, opening_keys, sealed_alone
+
+async def main(folder, rows):
+    source = folder / f"{rows}.csv"
+    with source.open("w") as out:
+        out.write("mrn,name,note\\n")
+        out.writelines(f"{n:08d},Name {n * 7919},seen for the time {n}\\n" for n in range(rows))
+    sealed = folder / f"{rows}.parquet"
+    await sealed_alone(source, "csv", sealed)
+    await opened_alone(sealed, opening_keys(3), 3, Rows(folder / f"{rows}.out", "csv"))
+
+asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(folder: Path, rows: int) -> int:
+    """Seal and open so many rows; return the most KiB that the process had."""
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(  # noqa: S603  the program above
+        [sys.executable, "-c", PROGRAM, str(folder), str(rows)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        check=True,
+    )
+    return int(done.stdout)

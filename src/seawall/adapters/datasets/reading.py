@@ -8,6 +8,7 @@ the number of its row and column, and never by what is in it.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -27,6 +28,14 @@ BATCH_ROWS: Final = 65_536
 _BATCH_BYTES: Final = 16 << 20
 _LINE: Final = 16 << 20
 _READING = (pa.ArrowException, ValueError, OverflowError, TypeError, RecursionError, OSError)
+
+
+class _Hash(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, piece: bytes, /) -> None:
+        """Take in a piece."""
+        ...
 
 
 class Reader(Protocol):
@@ -136,7 +145,9 @@ class _Ndjson:
     """
 
     def __init__(self, source: IO[bytes], *, is_seekable: bool) -> None:
-        self._lines = _objects(source)
+        self._seen = hashlib.sha256()
+        self._before = b""
+        self._lines = _objects(source, self._seen)
         self._first: list[tuple[int, dict[str, Any]]] = []
         seen = None
         for batch in self._chunks():
@@ -147,8 +158,9 @@ class _Ndjson:
         if seen is None:
             raise _unreadable("there is no row of JSON")
         if is_seekable:
+            self._before, self._seen = self._seen.digest(), hashlib.sha256()
             source.seek(0)
-            self._lines = _objects(source)
+            self._lines = _objects(source, self._seen)
         self._type = seen
         self.schema = pa.schema(list(seen))
 
@@ -157,13 +169,15 @@ class _Ndjson:
         if self._first:
             yield self._batch(self._first)
         for chunk in self._chunks():
-            if self._widened(self._type, chunk) != self._type:
+            if not self._before and self._widened(self._type, chunk) != self._type:
                 raise _unreadable(
                     f"a row from {chunk[0][0]:,} to {chunk[-1][0]:,} has columns or types that "
                     "those before it do not have",
                     "name the file instead of piping it: it is then read twice",
                 )
             yield self._batch(chunk)
+        if self._before and self._seen.digest() != self._before:
+            raise _unreadable("the file was changed while it was read", "seal it again")
 
     def _batch(self, chunk: list[tuple[int, dict[str, Any]]]) -> Any:
         try:
@@ -178,7 +192,7 @@ class _Ndjson:
         rows = [row for _, row in chunk]
         try:
             found = pa.array(rows).type
-            if _has_fraction(found) and any(_is_mixed(row, found) for row in rows):
+            if _has_fraction(found) and _is_mixed(rows, found):
                 raise ValueError
             return found if seen is None else widen(seen, found)
         except _READING:
@@ -243,26 +257,27 @@ def _has_fraction(kind: Any) -> bool:
     return bool(_has_fraction(kind.value_type) if pa.types.is_list(kind) else kind == pa.float64())
 
 
-def _is_mixed(value: Any, kind: Any) -> bool:
+def _is_mixed(values: list[Any], kind: Any) -> bool:
     """Whether a truth stands where fractions do: the library would make a number of it."""
-    if isinstance(value, dict):
-        return any(
-            _is_mixed(value.get(field.name), field.type)
-            for field in kind
-            if _has_fraction(field.type)
-        )
-    if isinstance(value, list):
-        return any(_is_mixed(each, kind.value_type) for each in value)
-    return isinstance(value, bool) and kind == pa.float64()
+    if kind == pa.float64():
+        return bool in set(map(type, values))
+    if pa.types.is_list(kind):
+        return _is_mixed([one for each in values if each for one in each], kind.value_type)
+    return any(
+        _is_mixed([each.get(field.name) for each in values if each], field.type)
+        for field in kind
+        if _has_fraction(field.type)
+    )
 
 
-def _objects(source: IO[bytes]) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield the number, the length and the object of each line that is not blank."""
+def _objects(source: IO[bytes], seen: _Hash) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yield the number, the length and the object of each line that is not blank; hash all."""
     for number, line in enumerate(_lines(source), 1):
+        seen.update(line)
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_constant=_no_number)
+            row = _DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict) or not row:
@@ -272,6 +287,10 @@ def _objects(source: IO[bytes]) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 def _no_number(_: str) -> NoReturn:
     raise ValueError("JSON has no such number")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+"""The library's own, and not a faster one: whole numbers beyond 64 bits stay whole, and fail."""
 
 
 def _texts(source: IO[bytes]) -> Iterator[str]:
