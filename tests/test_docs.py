@@ -32,6 +32,8 @@ from house.sources import ROOT
 from seawall.compose import Installation
 from seawall.config import (
     ArchiveBucket,
+    Backup,
+    Keys,
     PayloadBucket,
     Settings,
     TimeStamps,
@@ -316,6 +318,8 @@ def test_every_setting_is_documented() -> None:
         "archives": ArchiveBucket,
         "timestamps": TimeStamps,
         "payloads": PayloadBucket,
+        "keys": Keys,
+        "backup": Backup,
     }
     for item in fields(Settings):
         if item.name in tables:

@@ -164,7 +164,7 @@ class RingFile:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the file's folder against other processes, and know what they wrote."""
-        with _translated("written"):
+        with _writing():
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             held = os.open(self._path.parent, os.O_RDONLY)
         try:
@@ -176,7 +176,7 @@ class RingFile:
 
     def _write(self) -> None:
         temporary = self._path.with_suffix(".new")
-        with _translated("written"):
+        with _writing():
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as out:
@@ -193,13 +193,13 @@ class RingFile:
 
 
 def _stat(path: Path) -> tuple[int, ...]:
-    with _translated("read"):
+    with _reading():
         found = path.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with _translated("read"):
+    with _reading():
         raw = path.read_bytes()
     try:
         state = orjson.loads(raw)
@@ -219,7 +219,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _translated(how: str) -> Iterator[None]:
+def _reading() -> Iterator[None]:
     """Turn the disk's errors into ours."""
     try:
         yield
@@ -230,9 +230,21 @@ def _translated(how: str) -> Iterator[None]:
             "name the right folder with --data-dir, or make one with `seawall init`",
         ) from None
     except OSError as error:
-        code = "ring-unwritable" if how == "written" else "ring-unreadable"
         raise Unavailable(
-            code,
-            f"the key ring cannot be {how} ({error.strerror})",
+            "ring-unreadable",
+            f"the key ring cannot be read ({error.strerror})",
+            "check the folder's permissions, and the disk",
+        ) from None
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Turn the disk's errors into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            "ring-unwritable",
+            f"the key ring cannot be written ({error.strerror})",
             "free space on the disk, and check the folder's permissions",
         ) from None
