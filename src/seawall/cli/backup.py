@@ -176,7 +176,7 @@ def status(
     drilled = told["drill"]
     say(f"last drill: {drilled['at'] if drilled else 'none'}")
     if told["drill_overdue"]:
-        say(f"a restore drill is overdue: {told['drill_days']} days (164.308(a)(7)(ii)(D))")
+        say(f"a restore drill is overdue: {told['drill_days']} days (45 CFR 164.308(a)(7)(ii)(D))")
 
 
 async def _status(installation: Installation, folder: Path) -> dict[str, Any]:

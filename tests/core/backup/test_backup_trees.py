@@ -24,7 +24,8 @@ SIZE: Final = 66_000
 def the_log() -> tuple[list[bytes], dict[tuple[int, int], bytes], LogAt]:
     """Return entries, the tiles of their tree, and where the log stands."""
     entries = [b"%d" % at for at in range(SIZE)]
-    edge, tiles = Edge(0, ()), {}
+    edge = Edge(0, ())
+    tiles: dict[tuple[int, int], bytes] = {}
     for start in range(0, SIZE, 256):
         grown = extend(edge, [leaf_hash(entry) for entry in entries[start : start + 256]])
         edge, tiles = grown.edge, {**tiles, **grown.tiles}
