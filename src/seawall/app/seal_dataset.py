@@ -264,7 +264,7 @@ class SealDataset:
             raise Missing(
                 "dataset-unknown",
                 "this installation has no record of sealing this file",
-                "open it where it was sealed; after a shredding nothing opens it any more",
+                "open it where it was sealed; after a shredding it opens nowhere",
             )
         known = decode(await self._keys.open(record, grant))
         same_place = record.context.subject == subject_of(described.name)
