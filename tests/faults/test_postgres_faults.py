@@ -26,6 +26,7 @@ from seawall.app.ports import (
     OpenExchange,
     Query,
     SpendAssertion,
+    TenantKey,
     WrappedKey,
 )
 from seawall.core.errors import Conflict, Tampered, Unavailable
@@ -170,6 +171,7 @@ async def test_replicas_that_want_the_same_things_do_not_deadlock(
         replica(faults, postgres_server) as one,
         opened(postgres_server, faults.database) as other,
     ):
+        await one.keys.keep_tenant_key(TenantKey("clinic", "data", 1, 1, b"wrapped"))
         answers = await begun([*work(one, 1), *work(other, -1)])
         assert [] == [answer for answer in answers if isinstance(answer, Exception)]
         assert 300 == len(await whole(one.store, "school"))
