@@ -187,6 +187,7 @@ def restoring(
             clock=SystemClock(),
             random=SystemRandom(),
             payloads=payloads_of(settings),
+            owner=f"sha256:{sha256(signer.public_key)}",
         ),
         ring,
     )

@@ -80,7 +80,7 @@ class Made:
 
 
 class MakeBackup:
-    """Makes snapshots in one repository."""
+    """Makes a snapshot in a repository, once; lets go of the payload store afterwards."""
 
     def __init__(
         self,
@@ -116,7 +116,11 @@ class MakeBackup:
             index = await asyncio.to_thread(repository.index)
             name = f"{self._clock.now():%Y%m%dT%H%M%SZ}-{self._random.bytes(6).hex()}"
             dumped = await asyncio.to_thread(self._dump, progress)
-            files = {**dumped.files, **await self._copy_payloads(dumped.payloads, progress)}
+            try:
+                files = {**dumped.files, **await self._copy_payloads(dumped.payloads, progress)}
+            finally:
+                if self._copied.payloads is not None:
+                    await self._copied.payloads.close()
             keys = await self._key_part(dumped.keys)
             manifest = Manifest(
                 repository=identity.repository,

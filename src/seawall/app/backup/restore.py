@@ -94,7 +94,9 @@ class RestoreBackup:
         clock: Clock,
         random: Random,
         payloads: Payloads | None = None,
+        owner: str = "",
     ) -> None:
+        """Take `payloads`, and by which word the installation claims that store."""
         self._repository = repository
         self._keeper = keeper
         self._proof = proof
@@ -102,6 +104,7 @@ class RestoreBackup:
         self._clock = clock
         self._random = random
         self._payloads = payloads
+        self._owner = owner
 
     async def restore(
         self,
@@ -275,6 +278,8 @@ class RestoreBackup:
             if rows.shape.table == "data_keys"
             for row in _named(rows)
         }
+        if filled.payloads and self._payloads is not None:
+            await self._payloads.self_test(self._owner)
         for digest in filled.payloads:
             named = digest.removeprefix("sha256:")
             path = f"payloads/{named[:2]}/{named}"
@@ -295,6 +300,8 @@ class RestoreBackup:
                     "set [payloads] in the new folder's seawall.toml, and restore again",
                 )
             await self._payloads.put(sealed)
+        if self._payloads is not None:
+            await self._payloads.close()
 
 
 def _load_keys(loading: Loading, keys: Mapping[str, Sequence[Rows]]) -> int:
