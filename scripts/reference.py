@@ -69,6 +69,8 @@ alarm too.
 _ALARMS: Final = {
     "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else "
     "than it took; `seawall ledger archive` says which. It is tried again each round.",
+    "backup-failed": "A scheduled backup could not be made, or an older one not let go of; it is "
+    "tried again each round. `seawall backup status` says what there is.",
     "certificate-expiring": "The certificate that serves ends in 30, 7 or 1 days, or has ended.",
     "certificate-failed": "The server's own certificate cannot be renewed or looked at; tried "
     "again and again.",
@@ -76,6 +78,8 @@ _ALARMS: Final = {
     "old certificate stays.",
     "closing-failed": "Exchanges that a replica left open cannot be closed yet; tried each round.",
     "indexing-failed": "The index of a log cannot follow the log; it is tried again and again.",
+    "key-schedule-failed": "Which keys are due for rotation cannot be looked at; tried each hour.",
+    "keys-overdue": "A rotation or a shredding is overdue; `seawall keys status` says which.",
     "lease-failed": "This replica cannot renew its claim on its open exchanges: in a minute "
     "another replica may close them as `unknown`.",
     "log-forked": "A witness cosigned more of this log than it holds, or other things: it was "
@@ -86,6 +90,10 @@ _ALARMS: Final = {
     "reading-totals-failed": "How often a log was fetched in a minute cannot be recorded yet; that "
     "it was is recorded.",
     "refusal-unrecorded": "A request was refused, and the refusal could not be recorded.",
+    "rewrapping-failed": "Data keys that a rotation left cannot be wrapped anew yet; tried again "
+    "each minute.",
+    "sweeping-failed": "Payloads outside the database that nothing refers to any more cannot be "
+    "deleted yet; tried each round.",
     "time-stamp-missing": "A published checkpoint got no RFC 3161 time stamp that can be trusted; "
     "it is asked for again.",
     "witness-cosignature-bad": "A witness answers without a good cosignature of its known key.",

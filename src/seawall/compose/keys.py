@@ -72,6 +72,8 @@ def keys_of(
         history=history,
         notifier=writer.notifier,
         clock=clock,
+        root_days=installation.settings.key_days,
+        tenant_days=installation.settings.key_days,
     )
     shredding = ShredKeys(
         store=store,
