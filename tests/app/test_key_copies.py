@@ -10,6 +10,7 @@ import pytest
 
 from backup_scenes import PASSPHRASE, Scene, scene
 from seawall.compose import Installation, drill_backup
+from seawall.compose.backup import ScheduledBackups
 from seawall.config import Backup
 from seawall.core.errors import Error
 from seawall.core.policy.principal import Principal
@@ -73,3 +74,16 @@ async def test_a_copy_of_the_older_key_part_does_not_open_what_was_shredded(
         await drill_backup(made.installation, tmp_path / "older" / "backup")
 
     assert "root-key-missing" == caught.value.code
+
+
+async def test_the_server_makes_a_backup_when_one_is_due(tmp_path: Path) -> None:
+    """The first at once, the next when the hours have passed; each is an entry."""
+    made = await scene(tmp_path)
+    backup = Backup(str(made.repository), hours=1)
+    async with made.installation.write() as writer:
+        scheduled = ScheduledBackups(made.installation, backup, writer.record_backup)
+        await scheduled.round()
+        await scheduled.round()
+
+    assert 1 == len(made.verify().snapshots)
+    assert 1 == (await made.installation.store.head("system")).size
