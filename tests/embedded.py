@@ -13,9 +13,9 @@ from sqlalchemy.pool import QueuePool
 
 from fake_keys import RECEIPT_KEY
 from fakes import PUBLIC_KEY, SIGNING_KEY
+from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.db.sequencer import Sequencer, Signer
 from seawall.adapters.db.sqlcipher import connect, prepare_schema
-from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.db.store import SqlStore
 
 if TYPE_CHECKING:

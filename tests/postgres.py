@@ -28,12 +28,12 @@ from sqlalchemy.pool import QueuePool
 
 from fake_keys import RECEIPT_KEY
 from fakes import PUBLIC_KEY, SIGNING_KEY
+from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.db.postgres import Address, connect
 from seawall.adapters.db.postgres_ledger import PostgresLedger
 from seawall.adapters.db.postgres_pruner import PostgresPruner
 from seawall.adapters.db.postgres_schema import prepare_database
 from seawall.adapters.db.sequencer import Signer
-from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.db.store import SqlStore
 
 if TYPE_CHECKING:

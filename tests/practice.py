@@ -6,7 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from fake_keys import MemoryKeyRing
-from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore, RecordingNotifier, ScriptedAnswer, ScriptedModel
+from fakes import (
+    FakeClock,
+    FakeRandom,
+    MemoryLedger,
+    MemoryStore,
+    RecordingNotifier,
+    ScriptedAnswer,
+    ScriptedModel,
+)
 from seawall.adapters.tokens import SignedTokens, make_client_key
 from seawall.app.ask_model import AskModel
 from seawall.app.close_exchanges import CloseExchanges

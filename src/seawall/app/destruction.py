@@ -38,8 +38,8 @@ _OF_PATIENTS: Final = (
     "conversations that named no patient: their replacement maps are sealed as unattributed",
     "data sets that were sealed for more than these patients",
     (
-        "keyed digests of identifiers in older copies of the database: guesses can be tried against "
-        "them by whoever also holds the tenant's present index key"
+        "keyed digests of identifiers in older copies of the database: guesses can be tried "
+        "against them by whoever also holds the tenant's present index key"
     ),
 )
 _SHARED: Final = {

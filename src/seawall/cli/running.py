@@ -165,9 +165,7 @@ def _context(authority: Path | None) -> ssl.SSLContext:
         ) from None
 
 
-async def _call(
-    url: str, authority: Path | None, method: str = "POST", **request: Any
-) -> Any:
+async def _call(url: str, authority: Path | None, method: str = "POST", **request: Any) -> Any:
     try:
         context = _context(authority)
         timeout = aiohttp.ClientTimeout(total=30)
