@@ -11,7 +11,6 @@ import base64
 import re
 import threading
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from seawall.adapters.keys.openbao_errors import foreign_errors, tokenless, unavailable
 from seawall.core.errors import Invalid, Refused
+from seawall.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,19 +71,21 @@ class Transit:
         token: Callable[[], str | None],
         clock: Clock,
     ) -> None:
-        if authority and not Path(authority).is_file():
+        try:
+            session = _Bounded(authority, clock)
+        except OSError:
             raise Invalid(
                 "wrong-setting",
                 "the setting keys.authority is not usable",
                 "name a PEM file with the certificates of the authorities to trust",
-            )
+            ) from None
         self._mount = mount
         self._token = token
         self._lock = threading.Lock()
         self._adapter = JSONAdapter(
             base_uri=url,
             namespace=namespace or None,
-            session=_Bounded(authority, clock),
+            session=session,
             timeout=(_CONNECT_SECONDS, _READ_SECONDS),
             allow_redirects=False,
         )
@@ -184,8 +186,8 @@ class _Bounded(requests.Session):
         self.trust_env = False
         self.verify = authority or True
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=8, max_retries=0))
+        self.mount("http://", HTTPAdapter(pool_maxsize=8, max_retries=0))
+        self.mount("https://", _OverTls(authority))
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         """Send a request; read the answer in bounded time and memory."""
@@ -200,6 +202,19 @@ class _Bounded(requests.Session):
                     raise requests.exceptions.ReadTimeout
         answer._content = bytes(read)  # noqa: SLF001  where the library keeps what it read
         return answer
+
+
+class _OverTls(HTTPAdapter):
+    """Connections by the project's own rules for TLS, and no weaker suite."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        super().__init__(pool_maxsize=8, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pool with our context; the library adds none of its own."""
+        context = client_context(self._authority or None)
+        super().init_poolmanager(*args, **options, ssl_context=context)
 
 
 def _base64(raw: bytes) -> str:
