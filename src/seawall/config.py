@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from seawall.core.errors import Invalid, Missing
+from seawall.core.errors import Invalid, Missing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -390,8 +390,15 @@ def read_certificate_password(
 
 
 def read_key_token(environment: Mapping[str, str], name: str) -> str | None:
-    """Return a token of the key manager, read as `read_database_password` reads; None if none."""
-    return _read_credential(environment, name, "key-token-missing")
+    """Return a token of the key manager, read as `read_database_password` reads; None if none.
+
+    `Refused` if the file cannot be read: what has no credentials must never look like a key
+    that is gone.
+    """
+    try:
+        return _read_credential(environment, name, "key-token-missing")
+    except Missing as error:
+        raise Refused(error.code, error.message, error.help) from None
 
 
 def _read_credential(environment: Mapping[str, str], name: str, code: str) -> str | None:

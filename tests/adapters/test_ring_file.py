@@ -124,6 +124,27 @@ def test_a_root_that_cannot_be_kept_changes_nothing(tmp_path: Path) -> None:
     assert (before, raw) == (ring.key("database"), path.read_bytes())
 
 
+@pytest.mark.parametrize("change", ["ensure", "remove", "rotate_root"])
+def test_a_change_that_cannot_be_written_is_no_change(tmp_path: Path, change: str) -> None:
+    """A full or broken disk leaves the ring in memory as it is on the disk."""
+    path = tmp_path / "ring.json"
+    ring = RingFile.create(path, PASSPHRASE, FakeRandom(), ["a"])
+    before, raw = ring.key("a"), path.read_bytes()
+    (tmp_path / "ring.new").mkdir()
+    acts = {
+        "ensure": lambda: ring.ensure("b"),
+        "remove": lambda: ring.remove(["a"]),
+        "rotate_root": ring.rotate_root,
+    }
+    with pytest.raises(Unavailable):
+        acts[change]()
+    assert (["a"], before, raw) == (ring.names(), ring.key("a"), path.read_bytes())
+    (tmp_path / "ring.new").rmdir()
+    ring.ensure("c")
+    unlocked = RingFile.unlock(path, PASSPHRASE, FakeRandom())
+    assert (["a", "c"], before) == (unlocked.names(), unlocked.key("a"))
+
+
 def test_what_another_process_wrote_is_kept(tmp_path: Path) -> None:
     """Two processes that make keys in turn lose none, and see each other's."""
     path = tmp_path / "ring.json"

@@ -11,7 +11,7 @@ from seawall.adapters.keys.file import FileKeys
 from seawall.adapters.keys.guarded import GuardedKeyManager, GuardedKeyOperator
 from seawall.adapters.keys.root_locks import ManagerLock, PassphraseLock, SecretLock
 from seawall.config import environment, read_key_token
-from seawall.core.errors import Invalid, Missing
+from seawall.core.errors import Invalid, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,10 +115,10 @@ def _kms(keys: Keys, profile: str) -> Any:
 
 
 def _token(name: str) -> str:
-    """Return a token; `Missing` (`key-token-missing`) if there is none."""
+    """Return a token; `Refused` (`key-token-missing`) if there is none."""
     token = read_key_token(environment(), name)
     if not token:
-        raise Missing(
+        raise Refused(
             "key-token-missing",
             "there is no token for the key manager",
             f"set {name}_FILE to a file that an agent keeps fresh, or {name}",

@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from seawall.adapters.keys.alone import Alone
-from seawall.adapters.keys.tenants import HELD_SECONDS, TenantKeys
+from seawall.adapters.keys.tenants import HELD_SECONDS, NOTICED_SECONDS, TenantKeys
 from seawall.adapters.keys.wrapping import (
     decrypt,
     derive,
@@ -50,6 +51,8 @@ class _Current:
 
     key: WrappedKey
     left: int
+    read_at: float
+    """When its row was last seen, in seconds of a clock that never goes back."""
 
 
 class EnvelopeKeyRing:
@@ -143,20 +146,23 @@ class EnvelopeKeyRing:
     async def rewrap(self, tenant: str, keys: Sequence[WrappedKey]) -> int:
         """Wrap data keys under the newest version of the tenant's key; return how many.
 
-        `Tampered` if one of them does not open: none of them is replaced then.
+        One that does not open is left as it is, and not counted: it opens for nobody, and
+        must not keep the others from moving.
         """
         version, newest = await self._tenants.newest(tenant, "data")
-        older = {
-            number: await self._tenants.of_version(tenant, number)
-            for number in {key.tenant_key_version for key in keys} - {version}
-        }
+        older: dict[int, bytes] = {}
+        for number in {key.tenant_key_version for key in keys} - {version}:
+            with suppress(Missing):
+                older[number] = await self._tenants.of_version(tenant, number)
+        movable = [key for key in keys if key.tenant_key_version in older]
 
         def work() -> list[Rewrapped]:
-            return [
-                self._rewrapped(key, older[key.tenant_key_version], version, newest)
-                for key in keys
-                if key.tenant_key_version != version
-            ]
+            made: list[Rewrapped] = []
+            for key in movable:
+                with suppress(Tampered):
+                    tenant_key = older[key.tenant_key_version]
+                    made.append(self._rewrapped(key, tenant_key, version, newest))
+            return made
 
         made = await asyncio.to_thread(work)
         await self._keys.replace(made)
@@ -192,20 +198,37 @@ class EnvelopeKeyRing:
 
     async def _for_sealing(self, context: Context) -> WrappedKey:
         """Return the data key for one more sealing, which is counted."""
-        tenant, subject, kind = context.tenant, context.subject, context.kind
-        place = (tenant, subject, kind)
-        held = self._current.get(place, self._clock.monotonic())
-        if held is None or not held.left:
+        place = (context.tenant, context.subject, context.kind)
+        held = self._usable(place)
+        if held is None:
             async with self._alone.with_(place):
-                held = self._current.get(place, self._clock.monotonic())
-                if held is None or not held.left:
-                    held = _Current(await self._reserved(tenant, subject, kind), USES_AT_ONCE)
-                    self._current.put(place, held, self._clock.monotonic())
+                held = self._usable(place) or await self._renewed(place)
                 # Within the lock: the last one of a block must not be taken twice.
                 held.left -= 1
                 return held.key
         held.left -= 1
         return held.key
+
+    def _usable(self, place: tuple[str, str, str]) -> _Current | None:
+        """Return what seals at present, if more sealings are reserved and its row was just seen."""
+        now = self._clock.monotonic()
+        held = self._current.get(place, now)
+        if held is None or not held.left or now - held.read_at >= NOTICED_SECONDS:
+            return None
+        return held
+
+    async def _renewed(self, place: tuple[str, str, str]) -> _Current:
+        """Look at the row again: another process may have shredded, rotated or re-wrapped it."""
+        now = self._clock.monotonic()
+        held = self._current.get(place, now)
+        if held is not None and held.left:
+            found = await self._keys.current(*place)
+            if found is not None and found.key_id == held.key.key_id:
+                held.key, held.read_at = found, now
+                return held
+        held = _Current(await self._reserved(*place), USES_AT_ONCE, now)
+        self._current.put(place, held, now)
+        return held
 
     async def _reserved(self, tenant: str, subject: str, kind: str) -> WrappedKey:
         """Return the current data key with a block of sealings reserved, making it if need be."""

@@ -10,6 +10,7 @@ another process wrote is read before.
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import os
 from contextlib import contextmanager
@@ -170,7 +171,13 @@ class RingFile:
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
             self.refresh()
-            yield
+            before = (copy.deepcopy(self._state), self._root, self._lock)
+            try:
+                yield
+            except BaseException:
+                # A key that is in memory alone would wrap what no later process can open.
+                self._state, self._root, self._lock = before
+                raise
         finally:
             os.close(held)
 

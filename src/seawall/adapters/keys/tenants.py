@@ -24,10 +24,14 @@ if TYPE_CHECKING:
         WrappedKeys,
     )
 
-HELD_SECONDS: Final = 600.0
-"""So long any key is held in memory after it was unwrapped."""
+HELD_SECONDS: Final = 300.0
+"""So long a key is held in memory after it was unwrapped.
+
+A data key may be unwrapped by a tenant key in its last moment, so after twice that time
+nothing is held of what the key manager gave.
+"""
 _HELD_KEYS: Final = 4_096
-_NOTICED_SECONDS: Final = 30.0
+NOTICED_SECONDS: Final = 30.0
 """So long a process may go on with a tenant key after another one has made a newer."""
 _USES: Final[tuple[TenantKeyUse, ...]] = ("data", "index")
 
@@ -50,7 +54,7 @@ class TenantKeys:
         self._clock = clock
         self._random = random
         self._rows: BoundedCache[str, list[TenantKey]] = BoundedCache(
-            limit=_HELD_KEYS, seconds=_NOTICED_SECONDS
+            limit=_HELD_KEYS, seconds=NOTICED_SECONDS
         )
         self._unwrapped: BoundedCache[tuple[str, TenantKeyUse, int], bytes] = BoundedCache(
             limit=_HELD_KEYS, seconds=HELD_SECONDS

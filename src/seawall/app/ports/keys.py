@@ -176,7 +176,10 @@ class KeyKeeper(Protocol):
         ...
 
     async def rewrap(self, tenant: str, keys: Sequence[WrappedKey]) -> int:
-        """Wrap data keys under the newest version of the tenant's key; return how many."""
+        """Wrap data keys under the newest version of the tenant's key; return how many.
+
+        One that does not open is left as it is, and not counted.
+        """
         ...
 
     async def new_data_key(self, tenant: str, subject: str, kind: str) -> WrappedKey:
