@@ -207,6 +207,29 @@ FIELDS: Final[dict[str, Any]] = {
     ),
     "ledger.prune": st.fixed_dictionaries({"log": st.just(ORIGIN), "minimum": NUMBERS}),
     "ledger.alarm": st.fixed_dictionaries({"log": st.just(ORIGIN), "code": CODES}),
+    "backup.make": st.fixed_dictionaries(
+        {
+            "repository": DIGESTS,
+            "snapshot": NAMES,
+            "note": DIGESTS,
+            **dict.fromkeys(("files", "logs", "rows", "size", "written"), NUMBERS),
+        }
+    ),
+    "backup.drill": st.fixed_dictionaries(
+        {"snapshot": NAMES, "milliseconds": NUMBERS, "rows": NUMBERS, "size": NUMBERS}
+    ),
+    "backup.restore": st.fixed_dictionaries(
+        {"repository": DIGESTS, "snapshot": NAMES, "made": NAMES, "succeeded": NUMBERS}
+    ),
+    "log.successor": st.fixed_dictionaries(
+        {
+            "origin": st.just(ORIGIN),
+            "snapshot": NAMES,
+            "gap": st.fixed_dictionaries({"from": NUMBERS, "until": NUMBERS}),
+            "known": st.fixed_dictionaries({"root": DIGESTS, "size": NUMBERS}),
+            "restored": st.fixed_dictionaries({"root": DIGESTS, "size": NUMBERS}),
+        }
+    ),
     "clinic.new-thing": st.fixed_dictionaries({"patients": MANY, "anything": NUMBERS}),
 }
 """By action: the fields of its own; the last is an action that nobody has written yet."""

@@ -264,6 +264,29 @@ def test_a_role_that_could_change_entries_does_not_serve(
     assert caught.value.code == "database-rights"
 
 
+@pytest.mark.parametrize(
+    "weakening",
+    [
+        "alter role seawall bypassrls",
+        "alter table tenant_keys disable row level security",
+        "alter table sealed no force row level security",
+    ],
+)
+def test_a_database_that_keeps_tenants_together_is_not_served(
+    postgres_server: Server, weakening: str
+) -> None:
+    """Neither a role that row-level security does not hold for, nor a table without it."""
+    name = postgres_server.new_database()
+    postgres_server.ask(weakening, name)
+    try:
+        address = Address.read(postgres_server.url(name, SERVICE))
+        with connect(address) as connection, pytest.raises(Refused) as caught:
+            check_rights(connection)
+    finally:
+        postgres_server.ask("alter role seawall nobypassrls", name)
+    assert caught.value.code == "database-rights"
+
+
 def test_rights_on_missing_tables_are_no_rights(postgres_server: Server) -> None:
     """An empty database is refused, not taken for one that grants nothing."""
     address = Address.read(postgres_server.url(postgres_server.new_empty_database()))

@@ -13,7 +13,14 @@ from embedded import ORIGIN, Embedded, opened
 from examples import a_document, a_sealed, an_entry
 from faults.faulty import Faults, whole
 from seawall.adapters.db.sequencer import WAITING
-from seawall.app.ports import KeepDocument, KeepPatient, KeepSealed, OpenExchange, WrappedKey
+from seawall.app.ports import (
+    KeepDocument,
+    KeepPatient,
+    KeepSealed,
+    OpenExchange,
+    TenantKey,
+    WrappedKey,
+)
 from seawall.core.errors import Conflict, Tampered, Unavailable
 from seawall.core.ledger.encoding import encode
 from seawall.core.policy.grant import Receipt
@@ -266,6 +273,7 @@ async def test_a_full_disk_refuses_and_loses_nothing(database: Embedded, faults:
 
 async def test_a_full_disk_keeps_no_data_key_by_half(database: Embedded, faults: Faults) -> None:
     """A data key that cannot be made durable is not handed out."""
+    await database.keys.keep_tenant_key(TenantKey("clinic", "data", 1, 1, b"wrapped"))
     faults.pages = 1
     key = WrappedKey("clinic", "p-1", "exchange.request", "k-1", 1, 1, b"w" * 60_000)
     with pytest.raises(Unavailable) as caught:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from seawall.adapters.db.schema import OF_TENANTS
 from seawall.adapters.db.sqlstates import translate_state
 from seawall.core.errors import Invalid, Refused
 
@@ -45,6 +46,13 @@ select bool_or(has_table_privilege(relation.oid, 'update, delete, truncate, trig
   or pg_has_role(relation.relowner, 'member') or has_schema_privilege(space.oid, 'create'))
 from pg_class as relation join pg_namespace as space on space.oid = relation.relnamespace
 where space.nspname = 'public' and relation.relname = 'entries'
+"""
+_APART: Final = """
+select not (select rolbypassrls from pg_roles where rolname = current_user)
+  and count(*) = cardinality(%s::text[])
+from pg_class as relation join pg_namespace as space on space.oid = relation.relnamespace
+where space.nspname = 'public' and relation.relname = any(%s::text[])
+  and relation.relrowsecurity and relation.relforcerowsecurity
 """
 
 
@@ -109,6 +117,10 @@ def connect(
             application_name="seawall",
             connect_timeout=_CONNECT_SECONDS,
             gssencmode="disable",
+            # Empty, so that neither PGHOSTADDR nor a service file leads to another machine
+            # under the name of this one, and PGOPTIONS sets nothing for the session.
+            hostaddr="",
+            options="",
             # Said here, so that no variable of the environment lowers it.
             ssl_min_protocol_version="TLSv1.2",
             target_session_attrs="read-write" if is_writing else "any",
@@ -138,13 +150,18 @@ def connect(
 
 
 def check_rights(connection: Any) -> None:
-    """Raise `Refused` if the role could change entries, or get round what forbids it."""
+    """Raise `Refused` if the role could change entries, or get round what forbids it.
+
+    Or if tenants are not kept apart: row-level security must hold, and for this role.
+    """
+    tables = [table.name for table in OF_TENANTS]
     with foreign_errors():
         row = connection.execute(_RIGHTS).fetchone()
-    if row is None or row[0] is not False:
+        apart = connection.execute(_APART, (tables, tables)).fetchone()
+    if row is None or row[0] is not False or apart is None or apart[0] is not True:
         raise Refused(
             "database-rights",
-            "the server's role may do more in the database than append, or the tables are missing",
+            "the server's role may do more in the database than it should, or tables are missing",
             "let the owner run `seawall database prepare`, and serve as another role",
         )
 

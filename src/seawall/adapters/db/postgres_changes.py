@@ -217,10 +217,11 @@ class Changes:
             )
             rows = [(*place, *where) for place, where in sorted(self.references.items())]
             yield insert(columns, ("text",) * 5, rows, then)
-        if self.keys:
-            yield of_keys(self.keys)
+        # What ends keys comes first: no data key is then kept under one that is gone.
         for change in self.shredding:
             yield from shredding(change)
+        if self.keys:
+            yield of_keys(self.keys)
         for kind in _FACTS:
             for fact in self.facts:
                 if isinstance(fact, kind):

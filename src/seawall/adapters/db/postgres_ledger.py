@@ -23,7 +23,7 @@ import psycopg
 from seawall.adapters.db.postgres_batch import Batch, OvertakenError
 from seawall.adapters.db.postgres_jobs import Job, too_slow
 from seawall.adapters.db.sqlstates import translate_state
-from seawall.app.ports import ShredSubjects, ShredTenant
+from seawall.app.ports import DropTenantKeys, ShredSubjects, ShredTenant
 from seawall.core.errors import Error
 from seawall.core.ledger.encoding import encode
 
@@ -180,6 +180,9 @@ class PostgresLedger:
                 self._connection = made
 
 
+_ENDING: Final = (ShredSubjects, ShredTenant, DropTenantKeys)
+
+
 def _in_turn(batch: Sequence[Job]) -> Iterator[list[Job]]:
     """Yield a batch in parts: what deletes keys comes apart from what is before and after it.
 
@@ -187,7 +190,7 @@ def _in_turn(batch: Sequence[Job]) -> Iterator[list[Job]]:
     """
     part: list[Job] = []
     for job in batch:
-        if any(isinstance(write, ShredSubjects | ShredTenant) for write in job.writes):
+        if any(isinstance(write, _ENDING) for write in job.writes):
             yield part
             yield [job]
             part = []

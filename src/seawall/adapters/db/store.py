@@ -294,7 +294,7 @@ class SqlStore:
         """Run a query of one log, beside all other reading, until a moment."""
 
         def work() -> Sequence[Row[Any]]:
-            return _read(self._engine, query, values, tenants, until)
+            return read_now(self._engine, query, values, tenants, until)
 
         return await asyncio.get_running_loop().run_in_executor(self._asking, work)
 
@@ -316,15 +316,15 @@ async def read(engine: Engine, query: Executable, **values: Any) -> Sequence[Row
     Where they name none, PostgreSQL shows no row that is a tenant's.
     """
     tenants = values.get("tenant", values.get("log", ""))
-    return await asyncio.to_thread(_read, engine, query, values, tenants)
+    return await asyncio.to_thread(read_now, engine, query, values, tenants)
 
 
 async def read_all(engine: Engine, query: Executable, **values: Any) -> Sequence[Row[Any]]:
     """Run a read that is about the rows of every tenant at once."""
-    return await asyncio.to_thread(_read, engine, query, values, EVERY_TENANT)
+    return await asyncio.to_thread(read_now, engine, query, values, EVERY_TENANT)
 
 
-def _read(
+def read_now(
     engine: Engine,
     query: Executable,
     values: Mapping[str, Any],

@@ -13,6 +13,8 @@ down_revision: Final = "0002"
 
 _HEADER: Final = 6
 """Where an envelope's header starts; its length is in the two bytes before."""
+_LONGEST: Final = 65_535
+_PIECE: Final = 500
 _sealed: Final = sa.table(
     "sealed",
     sa.column("tenant", sa.Text),
@@ -65,17 +67,19 @@ def upgrade() -> None:
 
 
 def _note_subjects() -> None:
-    """Copy the subject of each envelope into its row; an envelope's header is not sealed."""
-    found = op.get_bind().execute(sa.select(_sealed)).all()
-    for row in found:
-        length = int.from_bytes(row.envelope[4:_HEADER], "big")
-        header = json.loads(row.envelope[_HEADER : _HEADER + length])
-        op.get_bind().execute(
-            sa.update(_sealed)
-            .where(
-                _sealed.c.tenant == row.tenant,
-                _sealed.c.kind == row.kind,
-                _sealed.c.item == row.item,
-            )
-            .values(subject=header["subject"])
-        )
+    """Copy the subject of each envelope into its row; an envelope's header is not sealed.
+
+    A piece at a time, and of each envelope no more than its header.
+    """
+    run = op.get_bind().execute
+    key = (_sealed.c.tenant, _sealed.c.kind, _sealed.c.item)
+    start = sa.func.substr(_sealed.c.envelope, 1, _HEADER + _LONGEST).label("start")
+    piece = sa.select(*key, start).order_by(*key).limit(_PIECE)
+    last: tuple[str, ...] | None = None
+    while rows := run(piece if last is None else piece.where(sa.tuple_(*key) > last)).all():
+        for row in rows:
+            length = int.from_bytes(row.start[4:_HEADER], "big")
+            header = json.loads(row.start[_HEADER : _HEADER + length])
+            matching = [column == getattr(row, column.name) for column in key]
+            run(sa.update(_sealed).where(*matching).values(subject=header["subject"]))
+        last = (rows[-1].tenant, rows[-1].kind, rows[-1].item)
