@@ -43,7 +43,7 @@ def root_lock(settings: Settings, passphrase: Passphrase) -> RootLock:
 
 def key_manager(settings: Settings, ring: RingFile) -> GuardedKeyManager:
     """Return the key manager with the service's credentials, bounded in time."""
-    return GuardedKeyManager(_apart(settings.keys) or _in_file(ring), SystemClock())
+    return GuardedKeyManager(_apart(settings.keys) or _in_file(settings, ring), SystemClock())
 
 
 def key_operator(settings: Settings, ring: RingFile) -> GuardedKeyOperator | None:
@@ -52,13 +52,14 @@ def key_operator(settings: Settings, ring: RingFile) -> GuardedKeyOperator | Non
     The file has no credentials apart: whoever opened it may do all.
     """
     if settings.keys.provider == "file":
-        return GuardedKeyOperator(_in_file(ring), SystemClock())
+        return GuardedKeyOperator(_in_file(settings, ring), SystemClock())
     operator = _operator(settings.keys)
     return GuardedKeyOperator(operator, SystemClock()) if operator is not None else None
 
 
-def _in_file(ring: RingFile) -> FileKeys:
-    return FileKeys(ring, SystemClock(), SystemRandom())
+def _in_file(settings: Settings, ring: RingFile) -> FileKeys:
+    is_shared = bool(settings.database)
+    return FileKeys(ring, SystemClock(), SystemRandom(), is_shared=is_shared)
 
 
 def _apart(keys: Keys) -> Provider | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from seawall.adapters.keys.wrapping import decrypt, encrypt
 from seawall.app.ports import Destruction, RootVersion, Secret
-from seawall.core.errors import Missing, Tampered
+from seawall.core.errors import Missing, Refused, Tampered
 
 if TYPE_CHECKING:
     from seawall.adapters.keys.ring_file import RingFile
@@ -26,8 +26,12 @@ class FileKeys:
 
     provider: Final = "file"
 
-    def __init__(self, ring: RingFile, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, ring: RingFile, clock: Clock, random: Random, *, is_shared: bool = False
+    ) -> None:
+        """Take `is_shared` where other machines may hold copies of the ring's file."""
         self._ring = ring
+        self._is_shared = is_shared
         self._clock = clock
         self._random = random
 
@@ -74,6 +78,7 @@ class FileKeys:
 
     def rotate(self, name: str) -> int:
         """Make a new version of a root key; return it."""
+        self._refuse_shared()
         numbers = self._numbers(name)
         if not numbers:
             raise _missing()
@@ -82,11 +87,21 @@ class FileKeys:
 
     def destroy(self, name: str, below: int | None = None) -> Destruction:
         """Take versions of a root key out of the file; nothing changes if they are gone."""
+        self._refuse_shared()
         numbers = [one for one in self._numbers(name) if below is None or one < below]
         self._ring.remove([_place(name, number) for number in numbers])
         return Destruction(
             name, tuple(numbers), self._clock.now(), "removed from the key ring's file"
         )
+
+    def _refuse_shared(self) -> None:
+        """Raise where another machine's copy would not follow, and keep what is destroyed here."""
+        if self._is_shared:
+            raise Refused(
+                "key-file-shared",
+                "root keys in a file are not replaced where replicas share a database",
+                "keep the root keys in OpenBao or AWS KMS: see the setting [keys]",
+            )
 
     def _numbers(self, name: str) -> list[int]:
         """Return the versions of a root key that the file holds, as it is now."""
