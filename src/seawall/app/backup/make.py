@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.backup.key_part import TENANT_KEYS, make_key_part
 from seawall.app.backup.repository import RING, sha256, without
-from seawall.app.backup.storing import Storing
+from seawall.app.backup.storing import Storing, payload_path
+from seawall.app.ports import SYSTEM_LOG
 from seawall.core.backup.chunks import NONCE
 from seawall.core.backup.cutting import cut_entries, cut_rows
 from seawall.core.backup.manifest import Manifest
@@ -77,6 +78,8 @@ class Made:
     written: int
     rows: int
     logs: int
+    unread: tuple[str, ...] = ()
+    """Listings of older snapshots that cannot be read: nothing that they may need was swept."""
 
 
 class MakeBackup:
@@ -111,13 +114,13 @@ class MakeBackup:
         `record` makes the entry durable before the snapshot counts.
         """
         repository = self._repository
-        with repository.place.claim():
+        with repository.place.claim(begin=True):
             identity = await asyncio.to_thread(repository.ensure, self._random)
             index = await asyncio.to_thread(repository.index)
             name = f"{self._clock.now():%Y%m%dT%H%M%SZ}-{self._random.bytes(6).hex()}"
             dumped = await asyncio.to_thread(self._dump, progress)
             try:
-                files = {**dumped.files, **await self._copy_payloads(dumped.payloads, progress)}
+                files = {**dumped.files, **await self._copy_payloads(dumped, progress)}
             finally:
                 if self._copied.payloads is not None:
                     await self._copied.payloads.close()
@@ -141,19 +144,28 @@ class MakeBackup:
                 repository=identity.repository,
                 files=len(files),
                 size=sum(held.size for held in files.values()),
-                written=dumped.written,
+                written=dumped.storing.written,
                 rows=sum(chunk.rows for chunk in dumped.chunks),
                 logs=len(dumped.logs),
             )
             await record(made)
             await asyncio.to_thread(repository.place.write, f"snapshots/{name}/note", note)
-            following = replace(index, snapshots=(*index.snapshots, (name, digest)), keys=keys)
-            await asyncio.to_thread(self._settle, following)
-        return made
+            following = replace(
+                index,
+                snapshots=(*index.snapshots, (name, digest)),
+                keys=keys,
+                checkpoint=await asyncio.to_thread(self._recorded),
+            )
+            unread = await asyncio.to_thread(self._settle, following)
+        return replace(made, unread=unread)
 
     async def rewrite_keys(self, tenant: str) -> int:
-        """Replace the copy of a tenant's keys by what is held now; return how many there were."""
+        """Replace the copy of a tenant's keys by what is held now; return how many there were.
+
+        `Missing` (`backup-missing`) if there is no repository: none is begun for this.
+        """
         repository = self._repository
+        await asyncio.to_thread(repository.identity)
         with repository.place.claim():
             index = await asyncio.to_thread(repository.index)
             named = repository.keys.name_of(tenant)
@@ -191,7 +203,7 @@ class MakeBackup:
             keys = _by_tenant(dump)
             chunks, files = storing.finish()
             return _Dumped(
-                dump.revision, tuple(logs), chunks, files, keys, tuple(payloads), storing.written
+                dump.revision, tuple(logs), chunks, files, keys, tuple(payloads), storing
             )
 
     def _earlier(self) -> tuple[dict[str, list[Chunk]], dict[str, Stored]]:
@@ -215,6 +227,11 @@ class MakeBackup:
             )
         return found, listing
 
+    def _recorded(self) -> str:
+        """Return the system log's checkpoint now that it says that a snapshot was made."""
+        with self._copied.source.reading() as dump:
+            return next((at.checkpoint for at in dump.logs() if at.log == SYSTEM_LOG), "")
+
     def _keys_of(self, tenant: str) -> list[tuple[DumpedTable, list[Any]]]:
         with self._copied.source.reading() as dump:
             return [
@@ -224,15 +241,15 @@ class MakeBackup:
 
     # --- what goes beside -------------------------------------------------------------
 
-    async def _copy_payloads(self, digests: Iterable[str], progress: Progress) -> dict[str, Stored]:
-        """Copy what the payload store holds and the repository lacks."""
+    async def _copy_payloads(self, dumped: _Dumped, progress: Progress) -> dict[str, Stored]:
+        """Copy what the payload store holds and the repository lacks, or has otherwise."""
         files: dict[str, Stored] = {}
         payloads, place = self._copied.payloads, self._repository.place
-        for digest in digests:
+        for digest in dumped.payloads:
             named = digest.removeprefix("sha256:")
-            path = f"payloads/{named[:2]}/{named}"
-            size = await asyncio.to_thread(place.size, path)
-            if size is None:
+            path = payload_path(named)
+            held = await asyncio.to_thread(dumped.storing.payload, named)
+            if held is None:
                 if payloads is None:
                     raise Missing(
                         "payload-missing",
@@ -241,9 +258,9 @@ class MakeBackup:
                     )
                 raw = bytes(await payloads.get(digest))
                 await asyncio.to_thread(place.write, path, raw)
-                size = len(raw)
-                progress("payloads", size)
-            files[path] = Stored(size, named)
+                held = Stored(len(raw), named)
+                progress("payloads", held.size)
+            files[path] = held
         return files
 
     async def _key_part(self, keys: KeyRows) -> tuple[tuple[str, str], ...]:
@@ -280,11 +297,11 @@ class MakeBackup:
         note = repository.sign(said)
         return note, sha256(note)
 
-    def _settle(self, index: Index) -> None:
-        """Make an index count, then let go of what it does not name."""
+    def _settle(self, index: Index) -> tuple[str, ...]:
+        """Make an index count, then let go of what it does not name; return listings unread."""
         gone = oldest_beyond([name for name, _ in index.snapshots], self._keep)
         following = self._repository.write_index(without(index, gone))
-        self._repository.sweep(following)
+        return self._repository.sweep(following)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +314,7 @@ class _Dumped:
     files: dict[str, Stored]
     keys: dict[str, list[tuple[DumpedTable, list[Any]]]]
     payloads: tuple[str, ...]
-    written: int
+    storing: Storing
 
 
 def _entries(dump: Dump, storing: Storing, log: LogAt, before: Iterable[Chunk]) -> None:

@@ -19,7 +19,16 @@ import orjson
 from seawall.core.backup.chunks import FORM
 from seawall.core.errors import Error, Tampered
 from seawall.core.ledger.checkpoint import parse_vkey, require_signed
-from seawall.core.ledger.note import ED25519, Note, SignatureLine, make_key, read_key, read_note
+from seawall.core.ledger.note import (
+    ED25519,
+    Note,
+    SignatureLine,
+    decode_base64,
+    encode_base64,
+    make_key,
+    read_key,
+    read_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +45,7 @@ _NOTE: Final = re.compile(
 _INDEX: Final = re.compile(rf"{FORM} index\n([0-9a-f]{{32}}) (\d{{1,15}})\nform ({_DIGEST})\n")
 _SNAPSHOT: Final = re.compile(rf"snapshot (\S+) ({_DIGEST})")
 _KEY: Final = re.compile(rf"key (keys/(?:ring|[0-9a-f]{{32}})-[0-9a-f]{{16}}) ({_DIGEST})")
+_CHECKPOINT: Final = re.compile(r"checkpoint ([0-9A-Za-z+/]{1,4000}={0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +142,16 @@ class Index:
     """Names, and SHA-256 of their notes."""
     keys: tuple[tuple[str, str], ...] = ()
     """Paths, and SHA-256 of the files."""
+    checkpoint: str = ""
+    """Of the system's log, once it said that the newest snapshot was made."""
 
     def text(self) -> str:
         """Return the text that is signed."""
         lines = [f"{FORM} index", f"{self.repository} {self.sequence}", f"form {self.form}"]
         lines += [f"snapshot {name} {digest}" for name, digest in self.snapshots]
         lines += [f"key {path} {digest}" for path, digest in self.keys]
+        if self.checkpoint:
+            lines.append(f"checkpoint {encode_base64(self.checkpoint.encode())}")
         return "".join(f"{line}\n" for line in lines)
 
     @classmethod
@@ -148,6 +162,7 @@ class Index:
         found = _INDEX.fullmatch("".join(f"{line}\n" for line in head))
         snapshots = [line for line in map(_SNAPSHOT.fullmatch, rest) if line]
         keys = [line for line in map(_KEY.fullmatch, rest) if line]
+        told = next((line[1] for line in map(_CHECKPOINT.fullmatch, rest) if line), "")
         if found is None:
             untold()
         read = cls(
@@ -156,6 +171,7 @@ class Index:
             found[3],
             tuple((line[1], line[2]) for line in snapshots),
             tuple((line[1], line[2]) for line in keys),
+            _text(decode_base64(told) or b""),
         )
         if read.text() != text or not all(SNAPSHOT_NAME.fullmatch(n) for n, _ in read.snapshots):
             untold()
@@ -193,15 +209,18 @@ def _text(raw: bytes) -> str:
         untold()
 
 
-def untold() -> NoReturn:
-    """Raise that a statement is not one that was signed."""
+def untold(path: str = "") -> NoReturn:
+    """Raise that a statement is not one that was signed; `path` is a repository's own name."""
     raise Tampered(
         "backup-untrusted",
-        "a statement of the backup about itself is not as it was signed",
+        f"a statement of the backup about itself is not as it was signed{path and ': '}{path}",
         "`seawall backup verify` names the file; use another copy, and treat it as an incident",
     )
 
 
 def oldest_beyond(names: Sequence[str], keep: int) -> Sequence[str]:
-    """Return which snapshots, oldest first, go when the newest `keep` stay; 0 keeps all."""
-    return names[: len(names) - keep] if keep and len(names) > keep else ()
+    """Return which snapshots, oldest first, go when the newest `keep` stay.
+
+    0 keeps all, and so does what is no number of snapshots: the newest never goes.
+    """
+    return names[:-keep] if keep > 0 else ()
