@@ -81,7 +81,17 @@ FIELDS: Final[dict[str, Any]] = {
             "size": NUMBERS,
             "file": DIGESTS,
             "record": DIGESTS,
+            "newest": DIGESTS,
         }
+    ),
+    "dataset.opened": st.fixed_dictionaries(
+        {
+            "dataset": NAMES,
+            "item": st.just("7e" * 12),
+            "intent": NUMBERS,
+            "outcome": st.sampled_from(["opened", "failed"]),
+        },
+        optional={"rows": NUMBERS, "code": st.just("column-missing")},
     ),
     "dataset.open": st.fixed_dictionaries(
         {
@@ -93,7 +103,7 @@ FIELDS: Final[dict[str, Any]] = {
             "decision": DECISIONS,
             "grant": st.fixed_dictionaries(
                 {
-                    "kinds": st.just(["dataset.key", "dataset.record"]),
+                    "kinds": st.just(["dataset.key", "dataset.newest", "dataset.record"]),
                     "subjects": st.just(["dataset/visits"]),
                     "until": NUMBERS,
                 }
@@ -164,8 +174,18 @@ FIELDS: Final[dict[str, Any]] = {
             "roots": st.lists(NUMBERS, max_size=3),
         }
     ),
-    "keys.renew": st.fixed_dictionaries({"shred": NUMBERS, "root": NUMBERS, "from": NUMBERS}),
-    "keys.drop": st.fixed_dictionaries({"shred": NUMBERS, "root": NUMBERS, "below": NUMBERS}),
+    "keys.claim": st.fixed_dictionaries(
+        {
+            "state": st.sampled_from(["begun", "renewed", "ended"]),
+            "what": st.sampled_from(["rotate", "shred"]),
+            "for": NAMES,
+            "until": NUMBERS,
+            "claim": DIGESTS,
+        }
+    ),
+    "keys.renew": st.fixed_dictionaries({"shred": NUMBERS, "from": NUMBERS}),
+    "keys.drop": st.fixed_dictionaries({"shred": NUMBERS, "below": NUMBERS}),
+    "keys.destroy": st.fixed_dictionaries({"shred": NUMBERS, "root": NUMBERS}),
     "keys.destroyed": st.fixed_dictionaries(
         {
             "shred": NUMBERS,

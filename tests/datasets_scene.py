@@ -67,10 +67,13 @@ def read_ndjson(path: Path) -> list[dict[str, Any]]:
 
 
 class OneCode:
-    """The StepUp protocol with one operator, whose code never changes."""
+    """The StepUp protocol with one operator, whose code never changes; it counts the tries."""
+
+    tries = 0
 
     async def require(self, caller: Principal, proof: Proof | None) -> Principal:
         """Return the operator, or refuse."""
+        self.tries += 1
         if proof is None or (proof.operator, proof.code) != ("ada", "123456"):
             raise Refused("step-up-failed", "this was not accepted", "try again")
         return Principal("operator", proof.operator, caller.tenant)
@@ -89,12 +92,13 @@ class Practice:
     def __post_init__(self) -> None:
         self.keys = MemoryKeyRing(self.clock, self.random)
         self.store = MemoryStore(self.ledger)
+        self.step_up = OneCode()
         self.intent = SealDataset(
             datasets=ParquetDatasets(self.random),
             ledger=self.ledger,
             store=self.store,
             keys=self.keys,
-            step_up=OneCode(),
+            step_up=self.step_up,
             notifier=self.notifier,
             clock=self.clock,
             random=self.random,
@@ -123,6 +127,7 @@ class Practice:
         expected: str | None = None,
         principal: Principal = PRINCIPAL,
         proof: Proof | None = PROOF,
+        item: str | None = None,
     ) -> OpenedDataset:
         """Open a sealed file into another."""
         return await self.intent.open(
@@ -133,6 +138,7 @@ class Practice:
             Rows(self.folder / to, form),
             columns=columns or None,
             expected=expected,
+            file=item,
         )
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,7 @@ async def test_the_entries_hold_no_name_of_a_column_and_no_value(practice: Pract
         "dataset",
         "file",
         "item",
+        "newest",
         "record",
         "rows",
         "schema",
@@ -122,13 +125,13 @@ async def test_opening_is_recorded_in_the_operators_name(practice: Practice) -> 
 
 
 async def test_columns_that_are_not_asked_for_stay_closed(practice: Practice) -> None:
-    """Only the record, the footer and the column that was asked for are opened."""
+    """Only two records, the footer and the column that was asked for are opened."""
     sealed = await practice.seal(ndjson_file(practice.folder))
 
     await practice.open("age")
 
     assert [{"age": 71}, {"age": 8}] == read_ndjson(practice.folder / "out.ndjson")
-    assert [sealed.file, f"{sealed.file}.footer", f"{sealed.file}.c2"] == [
+    assert [sealed.file, "visits", f"{sealed.file}.footer", f"{sealed.file}.c2"] == [
         context.item for context in practice.keys.opened
     ]
 
@@ -165,6 +168,127 @@ async def test_nothing_is_opened_for_no_column(practice: Practice) -> None:
         )
 
     assert "columns-unclear" == caught.value.code
+
+
+@pytest.mark.parametrize("columns", [("age ", " mrn"), (" age", "mrn")])
+async def test_spaces_around_a_columns_name_are_let_go(
+    practice: Practice, columns: tuple[str, ...]
+) -> None:
+    """`age, mrn` means both columns, as people write lists."""
+    await practice.seal(ndjson_file(practice.folder))
+
+    assert ("age", "mrn") == (await practice.open(*columns)).columns
+
+
+async def test_spaces_that_a_column_has_count(practice: Practice) -> None:
+    """Where two names differ by a space alone, each is itself; twice the same is refused."""
+    await practice.seal(ndjson_file(practice.folder, {"age": 1, " age": 2}))
+
+    assert (" age", "age") == (await practice.open(" age", "age")).columns
+    with pytest.raises(Invalid):
+        await practice.open("age", "age ", to="twice.ndjson")
+
+
+async def test_what_can_be_seen_before_is_refused_before(practice: Practice) -> None:
+    """No code is spent and no entry written for a file that is there, or columns that are none."""
+    await practice.seal(ndjson_file(practice.folder))
+    (practice.folder / "taken.ndjson").touch()
+    codes = []
+
+    for columns, to, item in (
+        ((), "taken.ndjson", None),
+        ((), "none/out.ndjson", None),
+        (("age", "age"), "out.ndjson", None),
+        ((), "out.ndjson", "ab" * 12),
+    ):
+        with pytest.raises(Error) as caught:
+            await practice.open(*columns, to=to, item=item)
+        codes.append(caught.value.code)
+
+    assert ["file-exists", "file-unwritable", "columns-unclear", "dataset-another"] == codes
+    assert (0, []) == (practice.step_up.tries, practice.entries("dataset.open"))
+
+
+async def test_how_an_opening_ended_is_recorded(practice: Practice) -> None:
+    """A second entry says how many rows came out, or why none did."""
+    sealed = await practice.seal(ndjson_file(practice.folder))
+    opened = await practice.open()
+    with pytest.raises(Missing):
+        await practice.open("weight", to="none.ndjson")
+
+    first, second = practice.entries("dataset.opened")
+    assert ("visits", sealed.file, opened.entry, "opened", 2) == tuple(
+        first[name] for name in ("dataset", "item", "intent", "outcome", "rows")
+    )
+    assert ("failed", "column-missing", False, {"kind": "operator", "name": "ada"}) == (
+        second["outcome"],
+        second["code"],
+        "rows" in second,
+        second["actor"],
+    )
+
+
+async def test_an_error_is_told_though_the_ledger_is_gone_by_then(practice: Practice) -> None:
+    """That its end was not recorded hides not why nothing was opened."""
+    await practice.seal(ndjson_file(practice.folder))
+    practice.ledger.failing["dataset.opened"] = Unavailable("ledger-unavailable", "down", "wait")
+
+    with pytest.raises(Missing) as caught:
+        await practice.open("weight")
+
+    assert "column-missing" == caught.value.code
+
+
+async def test_names_of_columns_cannot_be_guessed_from_the_ledger(practice: Practice) -> None:
+    """What stands for them is keyed: the same names in another tenant are said otherwise."""
+    await practice.begin("hillside")
+    await practice.seal(ndjson_file(practice.folder))
+    [said] = [body["schema"] for body in practice.entries("dataset.seal")]
+    names = ["mrn", "name", "age", "note"]
+    guesses = [json.dumps(names), json.dumps(names, separators=(",", ":")), ",".join(names)]
+    [elsewhere] = await practice.keys.blind("hillside", [f"dataset.columns\n{guesses[0]}"])
+    [here] = await practice.keys.blind(TENANT, [f"dataset.columns\n{guesses[0]}"])
+
+    assert said == here != elsewhere
+    assert not any(hashlib.sha256(one.encode()).hexdigest() in said for one in guesses)
+
+
+async def test_an_older_file_does_not_pass_for_the_newer(practice: Practice) -> None:
+    """Of two files sealed under one name the later one opens; nothing of the older comes out."""
+    await practice.seal(ndjson_file(practice.folder), to="older")
+    await practice.seal(ndjson_file(practice.folder, {"mrn": "00419"}), to="newer")
+    (practice.folder / "newer.parquet").rename(practice.folder / "kept.parquet")
+    (practice.folder / "older.parquet").rename(practice.folder / "newer.parquet")
+
+    with pytest.raises(Refused) as caught:
+        await practice.open(file="newer", expected="visits")
+
+    assert ("dataset-older", "--file" in caught.value.help) == (caught.value.code, True)
+    assert not (practice.folder / "out.ndjson").exists()
+    assert "dataset-older" == practice.entries("dataset.opened")[0]["code"]
+    assert 1 == (await practice.open(file="kept")).rows
+
+
+async def test_an_older_file_opens_when_it_is_asked_for_by_its_id(practice: Practice) -> None:
+    """Whoever names the very file means it, and the entry says so."""
+    sealed = await practice.seal(ndjson_file(practice.folder))
+    await practice.seal(ndjson_file(practice.folder), to="newer")
+
+    opened = await practice.open(item=sealed.file)
+
+    assert (2, True) == (opened.rows, practice.entries("dataset.open")[0]["by_id"])
+
+
+async def test_not_to_know_which_file_is_the_newest_is_refused(practice: Practice) -> None:
+    """Where that record is gone, no file passes for the newest."""
+    await practice.seal(ndjson_file(practice.folder))
+    for place in [place for place in practice.ledger.kept if "dataset.newest" in place]:
+        del practice.ledger.kept[place]
+
+    with pytest.raises(Refused) as caught:
+        await practice.open()
+
+    assert "dataset-older" == caught.value.code
 
 
 async def test_sealing_that_is_not_recorded_leaves_no_file(practice: Practice) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyotp
@@ -15,15 +19,18 @@ from datasets_scene import ROWS, csv_file, ndjson_file, read_ndjson
 from terminal import Terminal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from terminal import Said
 
 
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     """Return a terminal on a folder of its own, with the operator `ada`."""
-    made = Terminal(tmp_path_factory.mktemp("datasets") / "data")
+    return enrolled(tmp_path_factory.mktemp("datasets") / "data")
+
+
+def enrolled(folder: Path) -> Terminal:
+    """Return a terminal on a new data folder, with the operator `ada`."""
+    made = Terminal(folder)
     assert 0 == made.run("init", "--tenant", "hillside").status
     said = made.run("keys", "enrol", "ada")
     found = re.search(r"secret=([A-Z2-7]+)", re.sub(r"\s", "", said.out + said.err))
@@ -177,3 +184,56 @@ def test_sealing_needs_the_ledger(practice: Terminal, tmp_path: Path) -> None:
         other.communicate(b"")
 
     assert ("folder-in-use", False) == (said.code, (tmp_path / "s.parquet").exists())
+
+
+def is_writing(process: int, folder: Path) -> bool:
+    """Whether a process has a file of a folder open, with a name or without, that has bytes."""
+    try:
+        held = list(Path(f"/proc/{process}/fd").iterdir())
+        return any(
+            each.stat().st_size for each in held if str(each.readlink()).startswith(f"{folder}/")
+        )
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a data folder in it, and a sealed file that takes a while to open."""
+    folder = tmp_path_factory.mktemp("many")
+    terminal = enrolled(folder / "data")
+    with (folder / "rows.csv").open("w") as out:
+        out.write("mrn,note\n")
+        out.writelines(f"{number:09d},{number * 7919} Quillfeather\n" for number in range(500_000))
+    seal(terminal, folder / "rows.csv", folder / "s.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_in_plain_is_left_by_a_process_that_is_ended(
+    many: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ended while it writes, opening leaves no file; asked to end, it exits in good order."""
+    if number == signal.SIGKILL and not hasattr(os, "O_TMPFILE"):
+        pytest.skip("files have names from the beginning here")
+    # A copy, in which no code was used yet.
+    data = Path(shutil.copytree(many / "data", tmp_path / "data"))
+    code = pyotp.TOTP((data / "factor").read_text("ascii")).now()
+    words = ["-c", "from seawall.cli import main; main()", "dataset", "open"]
+    words += [str(many / "s.parquet"), "--operator", "ada", "--code", code]
+    given = {"SEAWALL_DATA_DIR": str(data), "SEAWALL_PASSPHRASE": "open sesame"}
+    out = tmp_path / "out"
+    out.mkdir()
+
+    with subprocess.Popen(  # noqa: S603  our own program
+        [sys.executable, *words, "--purpose", "research", "--out", str(out / "rows.ndjson")],
+        env=given,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and not is_writing(process.pid, out):
+            time.sleep(0.005)
+        process.send_signal(number)
+        process.communicate()
+
+    in_order = -number if number == signal.SIGKILL else 128 + number
+    assert (in_order, []) == (process.returncode, [*out.iterdir()])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 
 import typer
 
@@ -29,7 +30,7 @@ from seawall.core.policy.principal import Principal
 from seawall.core.policy.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from seawall.app.seal_dataset import OpenedDataset, SealDataset, SealedDataset
 
@@ -42,6 +43,9 @@ _FORMS: Final = {
     ".jsonl": "ndjson",
 }
 _STANDARD: Final = Path("-")
+_STOPS: Final = (signal.SIGTERM, signal.SIGHUP)
+
+ResultT = TypeVar("ResultT")
 
 Form = Annotated[
     str | None,
@@ -77,9 +81,7 @@ def seal(
     The rows are left where they are: delete them yourself.
     """
     source = _rows(None if rows == _STANDARD else rows, form)
-    sealed = asyncio.run(
-        _seal(open_installation(data_dir, passphrase_file), tenant, name, source, to)
-    )
+    sealed = _run(_seal(open_installation(data_dir, passphrase_file), tenant, name, source, to))
     if json:
         print_json(
             {
@@ -128,6 +130,12 @@ def open_(
     name: Annotated[
         str | None, typer.Option("--name", help="Refuse the file unless it is this data set.")
     ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            "--file", help="Refuse any file but the one of this id; an older one opens so alone."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="A new file; else standard output.")
     ] = None,
@@ -141,9 +149,9 @@ def open_(
     if out is None and to.form == "parquet":
         raise Invalid("rows-form", "Parquet goes into a file", "name one with --out")
     proof = _proof(operator, code)
-    wanted = None if columns is None else next(csv.reader([columns]), [])
+    wanted = None if columns is None else next(csv.reader([columns], skipinitialspace=True), [])
     say("warning: what is opened is PHI in plain, out of Seawall's hands from here on")
-    opened = asyncio.run(
+    opened = _run(
         _open(
             open_installation(data_dir, passphrase_file),
             tenant,
@@ -152,7 +160,7 @@ def open_(
             file,
             to,
             wanted,
-            name,
+            (name, item),
         )
     )
     where = "standard output" if out is None else str(out)
@@ -170,12 +178,15 @@ async def _open(
     file: Path,
     to: Rows,
     columns: list[str] | None,
-    name: str | None,
+    meant: tuple[str | None, str | None],
 ) -> OpenedDataset:
     chosen = await choose_tenant(installation, tenant)
     caller = Principal("operator", OPERATOR, chosen)
     async with _intents(installation) as intents:
-        return await intents.open(caller, proof, purpose, file, to, columns=columns, expected=name)
+        name, item = meant
+        return await intents.open(
+            caller, proof, purpose, file, to, columns=columns, expected=name, file=item
+        )
 
 
 @commands.command()
@@ -218,6 +229,43 @@ async def _intents(installation: Installation) -> AsyncIterator[SealDataset]:
             "a server or another command holds this data folder, and a data set needs its ledger",
             "stop it first; on PostgreSQL this works while the server serves",
         ) from None
+
+
+def _run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run to the end, or until a signal: then what it began to write is taken away first."""
+    return asyncio.run(_until_stopped(work))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Cancel work on SIGTERM and SIGHUP, and exit as a process does that they end.
+
+    A second one ends the process at once: a pipe that nobody reads cannot be waited for.
+    """
+    working, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
+    stopped: list[int] = []
+    # One that is ignored, as under nohup, stays so.
+    heeded = [each for each in _STOPS if signal.getsignal(each) is not signal.SIG_IGN]
+
+    def let_go() -> None:
+        for each in heeded:
+            loop.remove_signal_handler(each)
+
+    def stop(number: int) -> None:
+        let_go()
+        stopped.append(number)
+        working.cancel()
+
+    for each in heeded:
+        loop.add_signal_handler(each, stop, each)
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        say("stopped")
+        raise typer.Exit(128 + stopped[0]) from None
+    finally:
+        let_go()
 
 
 def _rows(path: Path | None, form: str | None) -> Rows:

@@ -1,24 +1,28 @@
 """Files of data sets: read once, written aside, placed whole, never over another.
 
-What is written in the clear goes straight to the file that was asked for, which its owner
-alone can read; there is no other copy, and it is taken away if not all of it was written.
+What is written in the clear goes to a file that its owner alone can read, and that gets its
+name once it is whole: until then it has none, where the file system can do that, and whatever
+ends the process takes it away. Elsewhere it has its name from the beginning, and is taken away
+unless the process is killed outright.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from seawall.core.errors import Conflict, Missing, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PIECE: Final = 1 << 20
+_DESCRIPTORS: Final = Path("/proc/self/fd")
 
 
 @contextmanager
@@ -39,7 +43,7 @@ def reading(path: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing(path: Path | None) -> Iterator[IO[bytes]]:
-    """Open a new file of mode 0600, or standard output; a file that was not finished is removed.
+    """Open a new file of mode 0600, or standard output; a file that was not finished is no file.
 
     `Conflict` (`file-exists`) if there is one.
     """
@@ -47,6 +51,15 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         with writable():
             sys.stdout.buffer.flush()
+        return
+    check_free(path)
+    nameless = _nameless_file(path.parent)
+    if nameless is not None:
+        with nameless:
+            yield nameless
+            with writable():
+                settle(nameless)
+                _name(nameless, path)
         return
     out = new_file(path)
     try:
@@ -60,9 +73,42 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 def check_free(path: Path) -> None:
-    """Raise `Conflict` if there is a file of this name already."""
-    if path.exists():
-        raise taken()
+    """Raise `Conflict` if there is a file of this name, `Unavailable` where none can be made."""
+    with writable():
+        if os.path.lexists(path):
+            raise taken()
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _nameless_file(folder: Path) -> IO[bytes] | None:
+    """Make a file that has no name yet, and its owner alone can read; None where none can be.
+
+    Nothing is left of it, however the process ends: open(2), O_TMPFILE.
+    """
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag or not _DESCRIPTORS.is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_RDWR | flag, 0o600), "w+b")
+    except OSError:
+        # The file system, or what stands in for it, does not have them: it is made by name.
+        return None
+
+
+def _name(out: IO[bytes], path: Path) -> None:
+    """Give a file without a name its name, durably; `Conflict` if another has it by now."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # With a folder's descriptor the library follows the link to the open file itself.
+        os.link(_DESCRIPTORS / str(out.fileno()), path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except FileExistsError:
+        raise taken() from None
+    finally:
+        os.close(folder)
 
 
 def new_file(path: Path) -> IO[bytes]:

@@ -86,6 +86,11 @@ class ParquetDatasets:
             finally:
                 files.remove(aside)
 
+    async def check_free(self, to: Rows) -> None:
+        """Raise if no new file can be made there, as far as is seen."""
+        if to.path is not None:
+            files.check_free(to.path)
+
     @asynccontextmanager
     async def opening(self, path: Path) -> AsyncIterator[_Open]:
         """Begin to open a sealed file; `Invalid` if it is none."""

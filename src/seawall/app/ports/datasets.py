@@ -35,6 +35,8 @@ class Rows:
 
     path: Path | None
     form: RowsForm
+    has_one_column: bool = False
+    """Whether a CSV is known to have one column, whatever its header looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,10 @@ class Datasets(Protocol):
 
     def sealing(self, source: Rows, target: Path) -> AbstractAsyncContextManager[SealingDataset]:
         """Begin to seal rows into a new file; what is not placed is gone afterwards."""
+        ...
+
+    async def check_free(self, to: Rows) -> None:
+        """Raise `Conflict` or `Unavailable` if no new file can be made there, as far as is seen."""
         ...
 
     def opening(self, path: Path) -> AbstractAsyncContextManager[OpenDataset]:

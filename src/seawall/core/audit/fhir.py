@@ -35,13 +35,14 @@ _ELSEWHERE: Final = frozenset({"v", "at", "action", "tenant", "actor", "patients
 """Fields of an entry that are said in other places; a grant's subjects are patients."""
 
 _ENDS: Final = (
-    *("exchange.outcome", "ledger.pruned"),
+    *("exchange.outcome", "ledger.pruned", "dataset.opened"),
     *("keys.rotated", "keys.rewrapped", "operator.verified"),
 )
 """Actions that are how something ended."""
 
 _OUTCOMES: Final = {
     "answered": "0",
+    "opened": "0",
     "pruned": "0",
     "rotated": "0",
     "rewrapped": "0",
@@ -312,6 +313,7 @@ PATTERNS: Final[dict[str, Pattern]] = {
         ("IHE.BasicAudit.Read", None),
         _dataset,
     ),
+    "dataset.opened": Pattern(c.REST, "E", "use", _OPERATION, thing=_dataset),
     "exchange.intent": Pattern(
         c.EXPORT,
         "R",
@@ -337,9 +339,11 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "keys.rotated": Pattern(c.SECURITY_ALERT, "U", "use", _CONFIGURED),
     "keys.rewrap": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
     "keys.rewrapped": Pattern(c.SECURITY_ALERT, "U", "use", _CONFIGURED),
+    "keys.claim": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
     "keys.shred": Pattern(c.SECURITY_ALERT, "D", "use", (c.DESTROY,)),
     "keys.renew": Pattern(c.SECURITY_ALERT, "E", "use", _CONFIGURED),
     "keys.drop": Pattern(c.SECURITY_ALERT, "D", "use", _CONFIGURED),
+    "keys.destroy": Pattern(c.SECURITY_ALERT, "E", "use", (c.DESTROY,)),
     "keys.destroyed": Pattern(c.SECURITY_ALERT, "D", "use", (c.DESTROY,)),
     "operator.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "operator.verify": Pattern(c.USER_AUTHENTICATION, "E", "use"),
