@@ -9,7 +9,7 @@ import another. The sandbox model stands for a vendor's server and has a context
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +39,10 @@ def server_context(
 ) -> ssl.SSLContext:
     """Return the context of a listener, HTTP/1.1; `clients` are whose certificates callers show.
 
-    A certificate that is shown is verified, also where none is required. Raises OSError
-    (ssl.SSLError is one) for files that cannot be read or do not belong together.
+    A certificate that is shown is verified, also where none is required. An authority in
+    `clients` need not be a root. Raises OSError (ssl.SSLError is one) for files that cannot
+    be read or do not belong together. Sessions of TLS 1.2 are resumed within one context:
+    see `of_one_connection`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
@@ -57,6 +59,35 @@ def server_context(
     return context
 
 
+def of_one_connection(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Return what a single connection to a listener begins with, if it asks for certificates.
+
+    OpenSSL resumes a session of TLS 1.2 by its id, without looking at the client's certificate
+    again, and offers no switch for it here. It looks for sessions in the context that a
+    connection began with: so each begins with one of its own, which knows none, and is handed
+    over in its handshake. Where nobody is asked for a certificate, it is `context` itself.
+    """
+    if context.verify_mode == ssl.CERT_NONE:
+        return context
+    first = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(first)
+    # What OpenSSL copies when a connection begins, and not when it is handed over.
+    first.options, first.verify_mode = context.options, context.verify_mode
+    first.verify_flags = context.verify_flags
+    choosing = context.sni_callback
+
+    def hand_over(
+        connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """Go on with the listener's context, or with the one that it chooses."""
+        connection.context = context
+        if choosing is not None:
+            choosing(connection, name, context)  # type: ignore[arg-type]  # typeshed: SSLObject too
+
+    first.sni_callback = hand_over
+    return first
+
+
 def client_context(
     authority: str | Path | None = None,
     certificate: Path | None = None,
@@ -65,8 +96,9 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return the context of a client that verifies chain and host name.
 
-    Without an authority the system's are trusted; `certificate` is the client's own. Raises
-    OSError as `server_context` does. No variable of the environment makes it write secrets.
+    Without an authority the system's are trusted; one that is given need not be a root.
+    `certificate` is the client's own. Raises OSError as `server_context` does. No variable
+    of the environment makes it write secrets.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
@@ -81,11 +113,30 @@ def client_context(
     return context
 
 
+def use_in_boto(client: Any, context: ssl.SSLContext) -> Any:
+    """Let a client of boto3 connect by `context` alone; return the client.
+
+    botocore makes contexts of its own otherwise, with old suites, and writes their secrets
+    where SSLKEYLOGFILE says. It does so still where it fetches credentials by itself.
+    """
+    session = client._endpoint.http_session  # noqa: SLF001  there is no public way
+    session._manager.connection_pool_kw["ssl_context"] = context  # noqa: SLF001  as above
+    session._setup_ssl_cert = _verify_by_context  # noqa: SLF001  as above
+    return client
+
+
+def _verify_by_context(connections: Any, _url: str, _verify: object) -> None:
+    """Add no authorities to those of the context."""
+    connections.cert_reqs, connections.ca_certs = "CERT_REQUIRED", None
+
+
 def _harden(context: ssl.SSLContext) -> None:
     """Set what holds on both sides: versions, suites, no compression, no renegotiation."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join((*SUITES, _LEVEL)))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # An intermediate authority can be named alone; else all below its root would be trusted.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def _answering(password: str) -> Callable[[], str]:

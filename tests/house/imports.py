@@ -19,7 +19,7 @@ LAW: dict[str, frozenset[str]] = {
     # An adapter knows the ports that it implements, not the intents that use it.
     "adapters": frozenset({"app.ports", "core", "tls"}),
     "config": frozenset({"core"}),
-    "http": frozenset({"http", "app", "core"}),
+    "http": frozenset({"http", "app", "core", "tls"}),
     "console": frozenset({"console", "app", "core"}),
     # The composition root must be reached from somewhere: a process starts at
     # one of these two edges, which read the settings and call compose.

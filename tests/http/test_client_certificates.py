@@ -8,9 +8,11 @@ import http.client
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -229,6 +231,41 @@ def test_certificates_that_nobody_vouches_for_end_the_handshake(
     found = [refused(doors, shown) for shown in (stranger, ended, server, doors.ours, None)]
 
     assert [True, True, True, False, False] == found
+
+
+def resumes(port: int, context: ssl.SSLContext) -> bool:
+    """Say whether a second connection goes on with the session of the first, by TLS 1.2."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    session = None
+    for _ in range(2):
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as connection,
+        ):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            # A session counts on both sides only after an orderly end.
+            while connection.recv(4_096):
+                pass
+            session, reused = connection.session, bool(connection.session_reused)
+            with suppress(OSError):
+                connection.unwrap()
+    return reused
+
+
+def test_no_session_carries_a_certificate_past_its_check(doors: Doors) -> None:
+    """Where certificates are asked for, nobody resumes: each handshake verifies anew."""
+    authority, pair = doors.server.clinic.authority, doors.ours
+
+    shown = client_context(authority, pair.certificate, pair.key)
+    found = [resumes(doors.server.port, each) for each in (shown, client_context(authority))]
+
+    assert [False, False] == found
+
+
+def test_this_client_would_resume_a_session(server: Server) -> None:
+    """The control: where no certificate is asked for, the same client does go on with one."""
+    assert resumes(server.port, client_context(server.clinic.authority))
 
 
 def test_a_required_certificate_is_required_of_everyone(

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 HEAD_SECONDS: Final = 10.0
 CLIENT_CERTIFICATE: Final = "client_cert_sha256"
@@ -31,9 +32,13 @@ class TimedProtocol(HttpToolsProtocol):
     """How long a request's head may take, in seconds."""
     _head_timer: asyncio.TimerHandle | None = None
     _shown: str | None = None
+    when_lost: Callable[[], None] | None = None
+    """What is called when a connection that was made is lost."""
+    was_connected: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
         """Begin to wait for a request."""
+        self.was_connected = True
         super().connection_made(transport)
         self._shown = _thumbprint(transport)
         self._await_head()
@@ -54,6 +59,8 @@ class TimedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting: nobody is there."""
         self._stop_waiting()
+        if self.when_lost is not None:
+            self.when_lost()
         super().connection_lost(exc)
 
     def _await_head(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from seawall.core.errors import Unavailable
+from seawall.http.accepting import HANDSHAKE_SECONDS, Acceptor, most_connections
 from seawall.http.protocol import TimedProtocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _ENDING_SECONDS: Final = 5.0
 """How long exchanges that the server gives up may take to be recorded as such."""
+_WAITING: Final = 2_048
+"""How many connections the system may keep for us until they are accepted."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,7 +56,33 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, leaving signals to whoever runs it."""
+    """uvicorn, leaving signals to whoever runs it, and accepting to `Acceptor`."""
+
+    handshake_seconds: float
+    most: int
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept on the sockets."""
+        context = self.config.ssl
+        if context is None or sockets is None:
+            raise RuntimeError("there is no way to listen without TLS")
+        await self.lifespan.startup()
+
+        def protocol() -> TimedProtocol:
+            """Make the protocol of one connection."""
+            made: TimedProtocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]  # as uvicorn does itself
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        self.servers = []
+        for each in sockets:
+            each.listen(_WAITING)
+            acceptor = Acceptor(
+                each, protocol, context, most=self.most, handshake_seconds=self.handshake_seconds
+            )
+            self.servers.append(acceptor)  # type: ignore[arg-type]  # it has what uvicorn calls
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,8 +96,14 @@ async def serving(
     listener: socket.socket,
     context: ssl.SSLContext,
     protocol: type[TimedProtocol] = TimedProtocol,
+    *,
+    handshake_seconds: float = HANDSHAKE_SECONDS,
+    most: int | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve `app` on `listener` while the context lasts; yield the server's task."""
+    """Serve `app` on `listener` while the context lasts; yield the server's task.
+
+    At most `most` connections are open at once; None means as many as the process may have.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -83,6 +118,8 @@ async def serving(
         ssl_context_factory=lambda _config, _default: context,
     )
     server = _Server(config)
+    server.handshake_seconds = handshake_seconds
+    server.most = most_connections() if most is None else most
     task = asyncio.create_task(server.serve([listener]))
     try:
         while not server.started:
