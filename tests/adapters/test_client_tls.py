@@ -6,7 +6,7 @@ import socket
 import ssl
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +16,7 @@ from examples import an_endpoint
 from scanning import handshaking
 from seawall.adapters.archive.s3 import connect_s3
 from seawall.adapters.db.postgres import Address, connect
+from seawall.adapters.keys.aws import connect_kms
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.adapters.posting import HttpPost
 from seawall.adapters.syslog import SyslogReceiver
@@ -60,6 +61,16 @@ async def s3(port: int, authority: Path) -> None:
         client.close()
 
 
+async def kms(port: int, authority: Path) -> None:
+    """Ask a key manager of AWS."""
+    url = f"https://localhost:{port}"
+    client = connect_kms(endpoint=url, region="us-east-1", authority=str(authority), read_seconds=2)
+    try:
+        client.list_keys()
+    finally:
+        client.close()
+
+
 async def database(port: int, authority: Path) -> None:
     """Connect to PostgreSQL."""
     url = f"postgresql://u@localhost:{port}/d?sslmode=verify-full&sslrootcert={authority}"
@@ -72,7 +83,7 @@ async def terminal(port: int, authority: Path) -> None:
 
 
 CLIENTS: Final[dict[str, Callable[[int, Path], Awaitable[None]]]] = {
-    client.__name__: client for client in (post, syslog, upstream, s3, database, terminal)
+    client.__name__: client for client in (post, syslog, upstream, s3, kms, database, terminal)
 }
 
 
@@ -117,6 +128,8 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     # Were it listened to, PostgreSQL's library would take the old server.
     monkeypatch.setenv("PGSSLMINPROTOCOLVERSION", "TLSv1")
+    # Were it listened to, the library would go there instead of to the named server.
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.2")
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -173,10 +186,45 @@ def test_the_old_server_speaks_to_old_clients_and_not_to_ours(authority: TestAut
             spoken(port, client_context(authority.certificate))
 
 
-def test_no_variable_makes_a_client_write_its_secrets(
-    authority: TestAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", sorted(CLIENTS.keys() - {"database"}))
+async def test_no_variable_makes_a_client_write_its_secrets(
+    name: str, authority: TestAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SSLKEYLOGFILE, with which OpenSSL's users record traffic, is not read."""
-    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
-    context: Any = client_context(authority.certificate)
-    assert (None, False) == (context.keylog_filename, (tmp_path / "secrets").exists())
+    """SSLKEYLOGFILE, with which OpenSSL's users record traffic, is not read by any client."""
+    secrets = tmp_path / "secrets"
+    secrets.touch()
+    monkeypatch.setenv("SSLKEYLOGFILE", str(secrets))
+
+    assert await heard(name, a_context(authority.server()), authority.certificate)
+
+    # botocore opens it for a context that is then used for nothing: a first line, no secret.
+    assert "CLIENT_" not in secrets.read_text("ascii")
+
+
+@pytest.mark.parametrize("name", sorted(CLIENTS.keys() - {"database"}))
+async def test_a_client_takes_no_old_suite(name: str, authority: TestAuthority) -> None:
+    """A server that knows CBC alone hears nothing; PostgreSQL's library chooses by itself."""
+    assert [] == await heard(name, a_cbc_context(authority.server()), authority.certificate)
+
+
+def a_cbc_context(pair: Pair) -> ssl.SSLContext:
+    """Return the context of a server that speaks TLS 1.2 with CBC alone."""
+    context = a_context(pair)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+    return context
+
+
+def test_the_server_of_old_suites_works(authority: TestAuthority) -> None:
+    """The control: who takes CBC comes to an agreement with that server."""
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+    with handshaking(a_cbc_context(authority.server())) as port:
+        assert "TLSv1.2" == spoken(port, context)
+
+
+async def test_no_variable_leads_to_another_database(authority: TestAuthority) -> None:
+    """PGHOSTADDR names another address: the named host's is connected to all the same."""
+    context = a_context(authority.server())
+
+    assert (await heard("database", context, authority.certificate))[0].endswith(b"\0\0")

@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from seawall.app.ports import Lying
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Tampered, Unavailable
+from seawall.tls import client_context, use_in_boto
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -56,7 +57,7 @@ def connect_s3(
 ) -> Any:
     """Return a client of S3; credentials are those that boto3 finds.
 
-    `Invalid` for an endpoint without TLS.
+    `Invalid` for an endpoint without TLS, or an authority that cannot be read.
     """
     if endpoint and not endpoint.startswith("https://"):
         raise Invalid(
@@ -64,12 +65,18 @@ def connect_s3(
             "the endpoint of an archive is not usable",
             "use https://: entries are handled as PHI",
         )
-    return boto3.client(
+    try:
+        context = client_context(authority or None)
+    except OSError:
+        raise Invalid(
+            "wrong-setting",
+            "the authority of an archive cannot be read",
+            "name a PEM file",
+        ) from None
+    client = boto3.client(
         "s3",
         endpoint_url=endpoint or None,
         region_name=region,
-        # True, and not None: no variable of the environment chooses who is trusted.
-        verify=authority or True,
         config=Config(
             proxies={},
             ignore_configured_endpoint_urls=True,
@@ -80,6 +87,7 @@ def connect_s3(
             s3={"addressing_style": "path" if endpoint else "auto"},
         ),
     )
+    return use_in_boto(client, context)
 
 
 class S3Archive:

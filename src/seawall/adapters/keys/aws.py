@@ -36,6 +36,7 @@ from seawall.adapters.keys.aws_errors import (
 )
 from seawall.app.ports import Destruction, RootVersion, Secret
 from seawall.core.errors import Invalid, Missing
+from seawall.tls import client_context, use_in_boto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,12 +90,14 @@ def connect_kms(
     if authority and not Path(authority).is_file():
         raise _wrong("the authority of the key manager is no file", "name a PEM file")
     try:
-        return boto3.Session(profile_name=profile or None).client(
+        context = client_context(authority or None)
+    except OSError:
+        raise _wrong("the authority of the key manager cannot be read", "name a PEM file") from None
+    try:
+        client = boto3.Session(profile_name=profile or None).client(
             "kms",
             endpoint_url=endpoint or None,
             region_name=region,
-            # True, and not None: no variable of the environment chooses who is trusted.
-            verify=authority or True,
             config=Config(
                 proxies={},
                 ignore_configured_endpoint_urls=True,
@@ -109,6 +112,7 @@ def connect_kms(
             "the key manager cannot be reached with these settings",
             "check the region, and the profile in the AWS configuration files",
         ) from None
+    return use_in_boto(client, context)
 
 
 class AwsKeys:
@@ -160,11 +164,7 @@ class AwsKeys:
 
         One whose deletion is pending is among them until KMS has deleted it.
         """
-        with foreign_errors():
-            keys = self._roots.keys(name)
-            if not keys:
-                raise missing()
-            return [RootVersion(key.version, key.state, key.made, key.until) for key in keys]
+        return _versions(self._roots, name)
 
     def _usable(self, name: str, version: int) -> _Key:
         key = self._roots.key(name, version)
@@ -199,6 +199,10 @@ class AwsOperator:
             keys = self._roots.keys(name)
             if not any(key.until is None for key in keys):
                 self._add(name, keys[-1].version + 1 if keys else 1)
+
+    def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, oldest first."""
+        return _versions(self._roots, name)
 
     def rotate(self, name: str) -> int:
         """Make a new version of a root key; return it."""
@@ -373,6 +377,15 @@ class _Roots:
             except Missing:
                 continue
         return keys
+
+
+def _versions(roots: _Roots, name: str) -> list[RootVersion]:
+    """Return a root key's versions as the port tells of them."""
+    with foreign_errors():
+        keys = roots.keys(name)
+        if not keys:
+            raise missing()
+        return [RootVersion(key.version, key.state, key.made, key.until) for key in keys]
 
 
 def _described(client: Any, key_id: str, alias: str, version: int) -> _Key:
