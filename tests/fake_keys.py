@@ -34,7 +34,14 @@ from seawall.core.seal.envelope import Context, Sealed, seal, unseal
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from seawall.app.ports import Clock, DropTenantKeys, Random, Rewrapped, ShredTenant
+    from seawall.app.ports import (
+        Clock,
+        DropDataKeys,
+        DropTenantKeys,
+        Random,
+        Rewrapped,
+        ShredTenant,
+    )
 
 T = TypeVar("T")
 
@@ -185,6 +192,16 @@ class MemoryKeys:
         for place in list(self.tenants):
             if place[:2] == (write.tenant, "data") and place[2] < write.below:
                 del self.tenants[place]
+
+    def drop_data_keys(self, write: DropDataKeys) -> None:
+        """Delete data keys by their ids."""
+        for key_id in write.key_ids:
+            held = self.held.get(key_id)
+            if held is not None and (held.tenant, held.tenant_key_version < write.below) == (
+                write.tenant,
+                True,
+            ):
+                del self.held[key_id]
 
 
 class MemoryKeyManager:

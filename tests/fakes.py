@@ -20,6 +20,7 @@ from fake_keys import RECEIPT_KEY, MemoryKeys
 from seawall.app.ports import (
     Archived,
     CloseExchange,
+    DropDataKeys,
     DropTenantKeys,
     Head,
     KeepArchived,
@@ -291,6 +292,10 @@ class MemoryLedger:
     @_apply.register
     def _(self, write: DropTenantKeys) -> None:
         self.keys.drop(write)
+
+    @_apply.register
+    def _(self, write: DropDataKeys) -> None:
+        self.keys.drop_data_keys(write)
 
 
 class MemoryStore:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from fake_keys import RECEIPT_KEY, MemoryKeyManager
 from fakes import PUBLIC_KEY, SIGNING_KEY, FakeClock, FakeRandom, MemoryLedger, MemoryStore
 from seawall.adapters.keys.ring import EnvelopeKeyRing
+from seawall.app.destroy_roots import DestroyRoots
 from seawall.app.destruction import DescribeDestruction
 from seawall.app.entries import entry
 from seawall.app.index_ledger import IndexLedger
+from seawall.app.key_claims import KeyClaims
 from seawall.app.key_history import KeyHistory
 from seawall.app.may_shred import MayShred
 from seawall.app.ports import SYSTEM_LOG, Held, KeepDocument, KeepPatient, KeepSealed, tenant_root
@@ -26,7 +29,7 @@ from seawall.core.seal.envelope import Context, Sealed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seawall.app.ports import Write
+    from seawall.app.ports import Destruction, KeyOperator, RootVersion, Write
 
 CLINIC: Final = "clinic"
 OTHER: Final = "other"
@@ -68,6 +71,30 @@ class MemoryCopies:
         return 1
 
 
+class Strict:
+    """The KeyOperator port over a fake: what is not there is `Missing`, as servers may say."""
+
+    def __init__(self, manager: MemoryKeyManager) -> None:
+        self._manager = manager
+
+    async def make(self, name: str) -> None:
+        """Make a root key."""
+        await self._manager.make(name)
+
+    async def versions(self, name: str) -> list[RootVersion]:
+        """Tell the versions."""
+        return await self._manager.versions(name)
+
+    async def rotate(self, name: str) -> int:
+        """Make a new version."""
+        return await self._manager.rotate(name)
+
+    async def destroy(self, name: str, below: int | None = None) -> Destruction:
+        """Destroy versions; `Missing` if there is no key."""
+        await self._manager.versions(name)
+        return await self._manager.destroy(name, below)
+
+
 class KeyScene:
     """Everything that works on keys; `restart` makes it anew over what is durable."""
 
@@ -77,6 +104,7 @@ class KeyScene:
         self.ledger = MemoryLedger()
         self.store = MemoryStore(self.ledger)
         self.manager = MemoryKeyManager(provider)
+        self.operator: KeyOperator = self.manager
         self.copies = MemoryCopies(self.ledger)
         self.sealed: dict[tuple[str, str], Sealed] = {}
         self.restart()
@@ -85,7 +113,7 @@ class KeyScene:
         """Begin as another process does: nothing is held in memory."""
         self.ring = EnvelopeKeyRing(
             manager=self.manager,
-            operator=self.manager,
+            operator=self.operator,
             keys=self.ledger.keys,
             receipt_key=RECEIPT_KEY,
             clock=self.clock,
@@ -93,12 +121,16 @@ class KeyScene:
         )
         shared: dict[str, Any] = {"ledger": self.ledger, "clock": self.clock}
         asked: dict[str, Any] = {"keys": self.ledger.keys, "keeper": self.ring}
-        managed: dict[str, Any] = {"manager": self.manager, "operator": self.manager}
         indexing = IndexLedger(store=self.store, ledger=self.ledger)
         self.history = KeyHistory(store=self.store, indexing=indexing)
+        self.claims = KeyClaims(store=self.store, history=self.history, ring=self.ring, **shared)
+        self.roots = DestroyRoots(
+            manager=self.manager, operator=self.operator, clock=self.clock, **asked, wait=self.wait
+        )
+        alone: dict[str, Any] = {"ring": self.ring, "claims": self.claims, "roots": self.roots}
         self.rewrapping = RewrapKeys(store=self.store, **shared, **asked, batch=2)
         self.rotating = RotateKeys(
-            history=self.history, ring=self.ring, **shared, **asked, **managed
+            history=self.history, manager=self.manager, **shared, **asked, **alone
         )
         self.shredding = ShredKeys(
             store=self.store,
@@ -107,15 +139,20 @@ class KeyScene:
             describing=DescribeDestruction(
                 store=self.store, history=self.history, manager=self.manager, clock=self.clock
             ),
-            ring=self.ring,
             rewrapping=self.rewrapping,
             holdings=MemoryHoldings(self.ledger),
             copies=[self.copies],
             sign=self.sign,
             **shared,
             **asked,
-            **managed,
+            **alone,
+            wait=self.wait,
         )
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, and others go on."""
+        self.clock.advance(seconds)
+        await asyncio.sleep(0)
 
     async def sign(self, body: Mapping[str, Any]) -> str:
         """Sign a certificate by the system log's key."""
@@ -125,6 +162,8 @@ class KeyScene:
     async def open(self) -> KeyScene:
         """Open both tenants, and seal something for two patients of each."""
         await self.ledger.open_log(SYSTEM_LOG, "seawall.example/log/00")
+        await self.manager.make(tenant_root(SYSTEM_LOG))
+        await self.ring.prepare(SYSTEM_LOG)
         for number, tenant in enumerate((CLINIC, OTHER), 1):
             await self.ledger.open_log(tenant, f"seawall.example/log/0{number}")
             await self.manager.make(tenant_root(tenant))

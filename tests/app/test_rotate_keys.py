@@ -6,7 +6,7 @@ import pytest
 
 from key_scene import ANN, BEN, CLINIC, KIND, OPERATOR, OTHER, KeyScene
 from seawall.app.ports import tenant_root
-from seawall.core.errors import Conflict, Invalid, Unavailable
+from seawall.core.errors import Invalid, Tampered, Unavailable
 from seawall.core.policy.principal import Principal
 
 DOWN = Unavailable("key-manager-unavailable", "the key manager does not answer", "wait")
@@ -140,7 +140,7 @@ async def test_wrapping_anew_goes_on_where_it_was_ended() -> None:
 
 
 async def test_keys_that_never_move_end_the_attempt() -> None:
-    """A keeper that moves nothing is told, and not asked for ever."""
+    """Each is tried once, and told as damaged."""
     scene = await KeyScene().open()
     await scene.rotating.tenant(OPERATOR, CLINIC)
 
@@ -149,10 +149,14 @@ async def test_keys_that_never_move_end_the_attempt() -> None:
         return 0
 
     scene.ring.rewrap = nothing  # type: ignore[method-assign, assignment]  # a keeper's own fault
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(Tampered) as caught:
         await scene.rewrapping.rewrap(OPERATOR, CLINIC)
     (ended,) = scene.said("keys.rewrapped")
-    assert ("rewrap-stuck", "failed", 0) == (caught.value.code, ended["outcome"], ended["keys"])
+    assert ("data-keys-damaged", "failed", 0) == (
+        caught.value.code,
+        ended["outcome"],
+        ended["keys"],
+    )
 
 
 async def test_a_round_wraps_anew_for_every_tenant() -> None:

@@ -58,8 +58,12 @@ class Shredding:
     ordered: dict[str, Any]
     principal: Principal
     progress: Progress | None = None
+    drop_damaged: bool = False
+    """Whether data keys that open nothing are deleted where they stand in the way."""
+    below: int = 0
+    """The root version that was made for what stays, where nothing recorded it yet."""
     versions: tuple[int, ...] = ()
-    """Which root versions end, as the ledger recorded it before."""
+    """Which root versions ended, as the service's own key manager says."""
     destroyed: Destruction | None = field(default=None, repr=False)
     copies: int = 0
 
@@ -102,11 +106,14 @@ class DescribeDestruction:
                 "entry": shredding.index,
             },
             "finished": {"by": shredding.principal.fields(), "at": _text(now)},
-            "deleted": ordered["deleted"],
+            "deleted": {
+                **ordered["deleted"],
+                "damaged": await self._history.dropped(shredding.tenant, shredding.index),
+            },
             "keys": {
                 "provider": self._manager.provider,
                 "root": destroyed.name,
-                "versions": sorted({*shredding.versions, *destroyed.versions}),
+                "versions": list(shredding.versions),
                 "method": destroyed.method,
                 "final_at": _text(destroyed.final_at),
             },

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ledger_query import MOST
-from seawall.app.ports import Query
+from seawall.app.ports import SYSTEM_LOG, Query
 from seawall.core.ledger.encoding import decode
 
 if TYPE_CHECKING:
@@ -70,6 +70,31 @@ class KeyHistory:
             if entry.get("shred") == shred:
                 return entry
         return None
+
+    async def destroyed(self, tenant: str, shred: int) -> tuple[int, dict[str, Any]] | None:
+        """Return the entry that says that a shredding is done, with its index."""
+        await self._indexing.caught_up(tenant)
+        async for index, entry in self._of(tenant, ("action", "keys.destroyed")):
+            if entry["shred"] == shred:
+                return index, entry
+        return None
+
+    async def dropped(self, tenant: str, since: int) -> int:
+        """Return how many damaged data keys were deleted after an entry."""
+        await self._indexing.caught_up(tenant)
+        return sum(
+            [
+                int(entry.get("dropped", 0))
+                async for index, entry in self._of(tenant, ("action", "keys.rewrapped"))
+                if index > since
+            ]
+        )
+
+    async def claims(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the entries about claims on keys, of every tenant, newest first."""
+        await self._indexing.caught_up(SYSTEM_LOG)
+        async for _, entry in self._of(SYSTEM_LOG, ("action", "keys.claim")):
+            yield entry
 
     async def about(self, tenant: str, patient: str, action: str) -> AsyncIterator[dict[str, Any]]:
         """Yield the entries of an action that concern a patient, newest first."""

@@ -2,7 +2,8 @@
 
 Each rotation is an entry before it begins and one when it ended. One that was
 interrupted has only the first: rotating again goes on with it, and makes no
-second version. Of data keys under an older tenant key `RewrapKeys` takes care.
+second version. Root and tenant keys are replaced under a claim. Of data keys
+under an older tenant key `RewrapKeys` takes care.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from seawall.core.errors import Error, Invalid
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from seawall.app.destroy_roots import DestroyRoots
+    from seawall.app.key_claims import KeyClaims
     from seawall.app.key_history import KeyHistory
     from seawall.app.ports import (
         Clock,
         KeyKeeper,
         KeyManager,
-        KeyOperator,
         KeyRing,
         Ledger,
         WrappedKeys,
@@ -46,8 +48,9 @@ class RotateKeys:
         keys: WrappedKeys,
         keeper: KeyKeeper,
         manager: KeyManager,
-        operator: KeyOperator,
+        roots: DestroyRoots,
         ring: KeyRing,
+        claims: KeyClaims,
         clock: Clock,
     ) -> None:
         self._ledger = ledger
@@ -55,8 +58,9 @@ class RotateKeys:
         self._keys = keys
         self._keeper = keeper
         self._manager = manager
-        self._operator = operator
+        self._roots = roots
         self._ring = ring
+        self._claims = claims
         self._clock = clock
 
     async def root(self, principal: Principal, tenant: str) -> int:
@@ -71,11 +75,13 @@ class RotateKeys:
             """Rotate, unless an earlier attempt did; move the tenant's keys."""
             version = await current()
             if version <= before:
-                version = await self._operator.rotate(name)
+                await self._roots.versions(tenant)
+                version = await self._roots.rotate(tenant)
             await self._keeper.rewrap_tenant_keys(tenant)
             return version
 
-        return await self._recorded(principal, tenant, {"what": "root"}, current, work)
+        async with self._claims.working(principal, tenant, "rotate"):
+            return await self._recorded(principal, tenant, {"what": "root"}, current, work)
 
     async def tenant(self, principal: Principal, tenant: str) -> int:
         """Make a new version of the tenant's key; its data keys are wrapped anew afterwards."""
@@ -91,7 +97,8 @@ class RotateKeys:
                 version = (await self._keeper.new_tenant_key(tenant)).version
             return version
 
-        return await self._recorded(principal, tenant, {"what": "tenant"}, current, work)
+        async with self._claims.working(principal, tenant, "rotate"):
+            return await self._recorded(principal, tenant, {"what": "tenant"}, current, work)
 
     async def data(self, principal: Principal, tenant: str, subject: str, kind: str) -> int:
         """Make a new version of the data key of a subject and kind; `Invalid` if it is no such."""

@@ -1,41 +1,41 @@
 """Shredding: what was sealed for a patient or a tenant opens nowhere any more, and that is shown.
 
 A patient's data keys are deleted, and every other data key comes under a new
-tenant key under a new root version; then the older root versions are destroyed
-in the key manager. So what an older backup, a log of the database or a dead row
+tenant key; the older tenant keys are deleted. Only then does the root key get a new
+version, under which nothing that is to go ever was, and the older root versions are
+destroyed in the key manager. So what an older backup, a log of the database or a dead row
 still holds of the patient's keys is wrapped under a key that no longer exists.
 A tenant is shredded by destroying its root key whole. The ledger stays: its
 entries hold no PHI, and its proofs need no key.
 45 CFR 164.310(d)(2)(i), 164.504(e)(2)(ii)(J).
 
 The order of the work is a table. Each step asks first what is there already,
-so that whatever interrupts the work, doing it again goes on with it.
+so that whatever interrupts the work, doing it again goes on with it. One process
+at a time does it, under a claim.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from seawall.app.destroy_roots import keys_in_use
 from seawall.app.destruction import Shredding
 from seawall.app.entries import entry
-from seawall.app.ports import (
-    Destruction,
-    DropTenantKeys,
-    ShredSubjects,
-    ShredTenant,
-    TenantKey,
-    tenant_root,
-)
+from seawall.app.ports import DropTenantKeys, ShredSubjects, ShredTenant, TenantKey
 from seawall.app.rewrap_keys import newest_version
 from seawall.core.errors import Conflict, Invalid, Missing, Refused
 from seawall.core.ledger.encoding import decode
+from seawall.core.ledger.facets import moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from seawall.app.destroy_roots import DestroyRoots
     from seawall.app.destruction import DescribeDestruction
+    from seawall.app.key_claims import Claim, KeyClaims
     from seawall.app.key_history import KeyHistory
     from seawall.app.may_shred import MayShred
     from seawall.app.ports import (
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
         Holdings,
         KeyCopies,
         KeyKeeper,
-        KeyManager,
-        KeyOperator,
         KeyRing,
         Ledger,
         Store,
@@ -57,7 +55,11 @@ if TYPE_CHECKING:
 MOST_PATIENTS: Final = 500
 """So many patients one shredding has at most: they are all named in its entries."""
 _DROPPINGS: Final = 20
-"""So often keys may come under the old tenant key again while it is dropped."""
+_DROPPING_SECONDS: Final = 2.0
+"""So often, and after such waits, keys are wrapped anew that a slow process still makes.
+
+In all that is longer than such a process goes on with a tenant key that was replaced.
+"""
 _PATIENT: Final = re.compile(r"[0-9a-f]{24}")
 
 
@@ -85,13 +87,14 @@ class ShredKeys:
         keys: WrappedKeys,
         keeper: KeyKeeper,
         ring: KeyRing,
-        manager: KeyManager,
-        operator: KeyOperator,
+        claims: KeyClaims,
+        roots: DestroyRoots,
         rewrapping: RewrapKeys,
         holdings: Holdings,
         copies: Sequence[KeyCopies],
         sign: Callable[[Mapping[str, Any]], Awaitable[str]],
         clock: Clock,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -101,20 +104,21 @@ class ShredKeys:
         self._keys = keys
         self._keeper = keeper
         self._ring = ring
-        self._manager = manager
-        self._operator = operator
+        self._claims = claims
+        self._roots = roots
         self._rewrapping = rewrapping
         self._holdings = holdings
         self._copies = copies
         self._sign = sign
         self._clock = clock
+        self._wait = wait
         self._of_patients: tuple[tuple[str, Callable[[Shredding], Awaitable[None]]], ...] = (
             ("record the renewal", self._renew),
-            ("rotate the root key", self._rotate_root),
             ("make a new tenant key", self._new_tenant_key),
             ("wrap the survivors anew", self._rewrap),
-            ("wrap the index key anew", self._rewrap_index),
             ("drop the old tenant keys", self._drop),
+            ("rotate the root key", self._rotate_root),
+            ("carry the tenant's keys over", self._carry_over),
             ("destroy the old root versions", self._destroy),
             ("rewrite the copies of keys", self._rewrite),
         )
@@ -130,10 +134,13 @@ class ShredKeys:
         patients: Sequence[str],
         reason: str,
         progress: Progress | None = None,
+        *,
+        drop_damaged: bool = False,
     ) -> Shredded:
         """Shred patients by their ledger ids; `Refused` if they may not be.
 
-        `Missing` (`nothing-held`) if nothing is held of any of them.
+        `Missing` (`nothing-held`) if nothing is held of any of them. With `drop_damaged`
+        data keys that open nothing are deleted, where they would keep it from being done.
         """
         named = sorted(set(patients))
         if not 1 <= len(named) <= MOST_PATIENTS or not all(map(_PATIENT.fullmatch, named)):
@@ -144,23 +151,32 @@ class ShredKeys:
             )
         said: dict[str, Any] = {"what": "patients", "patients": named, "reason": reason}
         write = ShredSubjects(tenant, tuple(named))
-        return await self._order(principal, tenant, said, write, progress)
+        work = _Work(principal, tenant, progress, drop_damaged)
+        return await self._order(work, said, write)
 
     async def tenant(
         self, principal: Principal, tenant: str, reason: str, progress: Progress | None = None
     ) -> Shredded:
         """Shred a whole tenant; `Refused` if it may not be, or was shredded before."""
         said: dict[str, Any] = {"what": "tenant", "reason": reason}
-        return await self._order(principal, tenant, said, ShredTenant(tenant), progress)
+        return await self._order(_Work(principal, tenant, progress), said, ShredTenant(tenant))
 
     async def resume(
-        self, principal: Principal, tenant: str, progress: Progress | None = None
+        self,
+        principal: Principal,
+        tenant: str,
+        progress: Progress | None = None,
+        *,
+        drop_damaged: bool = False,
     ) -> list[Shredded]:
         """Go on with every shredding of a tenant that was interrupted, oldest first."""
-        return [
-            await self._finish(Shredding(tenant, one.index, one.entry, principal, progress))
-            for one in await self._history.unfinished(tenant, "keys.shred")
-        ]
+        work = _Work(principal, tenant, progress, drop_damaged)
+        done = []
+        async with self._claims.working(principal, tenant, "shred") as claim:
+            for one in await self._history.unfinished(tenant, "keys.shred"):
+                await self._roots.versions(tenant)
+                done.append(await self._finish(work.shredding(one.index, one.entry), claim))
+        return done
 
     async def certificate(self, tenant: str, index: int) -> str:
         """Return the signed certificate that an entry keys.destroyed holds, as often as asked."""
@@ -174,23 +190,44 @@ class ShredKeys:
             )
         return await self._sign(said["certificate"])
 
-    async def _order(
-        self,
-        principal: Principal,
-        tenant: str,
-        said: dict[str, Any],
-        write: Write,
-        progress: Progress | None,
-    ) -> Shredded:
+    async def _order(self, work: _Work, said: dict[str, Any], write: Write) -> Shredded:
         """Record the order, and delete with it what it names; then do the rest."""
-        patients: list[str] | None = said.get("patients")
-        if is_shredded(await self._keys.tenant_keys(tenant)):
-            raise Refused(
-                "tenant-shredded",
-                "this tenant's keys were destroyed",
-                "`seawall keys status` says whether that was finished",
+        tenant, patients = work.tenant, said.get("patients")
+        async with self._claims.working(work.principal, tenant, "shred") as claim:
+            if is_shredded(await self._keys.tenant_keys(tenant)):
+                raise Refused(
+                    "tenant-shredded",
+                    "this tenant's keys were destroyed",
+                    "`seawall keys status` says whether that was finished",
+                )
+            await self._may_shred.check(tenant, patients, said["reason"])
+            deleted = await self._deleted(tenant, patients)
+            # Shows that the operator's credentials are good, and lead where the service's do:
+            # what is ordered must not stand still for want of them.
+            roots = await self._roots.versions(tenant)
+            if not roots:
+                raise Missing(
+                    "root-key-missing",
+                    "the key manager has no root key of this tenant",
+                    "see that the service's credentials lead to the one that has it",
+                )
+            fields = entry(
+                "keys.shred",
+                work.principal,
+                self._clock,
+                **said,
+                deleted=deleted,
+                roots=list(roots),
             )
-        await self._may_shred.check(tenant, patients, said["reason"])
+            receipt = await self._ledger.append(tenant, fields, [write])
+            self._ring.forget(tenant)
+            return await self._finish(work.shredding(receipt.index, fields), claim)
+
+    async def _deleted(self, tenant: str, patients: list[str] | None) -> dict[str, Any]:
+        """Count what the order deletes; `Missing` if that is nothing of any patient.
+
+        What comes to it between this and the order is deleted too, and not counted.
+        """
         held = await self._holdings.of(tenant, patients)
         if patients is not None and held.data_keys + held.sealed + held.terms == 0:
             raise Missing(
@@ -198,32 +235,27 @@ class ShredKeys:
                 "nothing is held of these patients",
                 "check the ledger ids, or whether they were shredded before",
             )
-        roots = await self._manager.versions(tenant_root(tenant))
-        # Changes nothing where there is a root key, and shows that the operator's credentials
-        # are good: what is ordered must not stand still for want of them.
-        await self._operator.make(tenant_root(tenant))
-        fields = entry(
-            "keys.shred",
-            principal,
-            self._clock,
-            **said,
-            deleted=asdict(held),
-            roots=[one.version for one in roots],
-        )
-        receipt = await self._ledger.append(tenant, fields, [write])
-        self._ring.forget(tenant)
-        return await self._finish(Shredding(tenant, receipt.index, fields, principal, progress))
+        return {**asdict(held), "counted_at": moment_text(self._clock.now_ms())}
 
-    async def _finish(self, shredding: Shredding) -> Shredded:
+    async def _finish(self, shredding: Shredding, claim: Claim) -> Shredded:
         """Do the steps that are left, then record and sign the certificate."""
         tenant = shredding.tenant
         keys = await self._keys.tenant_keys(tenant)
         whole = shredding.is_of_tenant or is_shredded(keys)
         steps = self._of_tenant if whole else self._of_patients
         for number, (what, step) in enumerate(steps, 1):
+            await claim.keep()
             await step(shredding)
             if shredding.progress is not None:
                 shredding.progress(what, number, len(steps))
+        return await self._certify(shredding, claim)
+
+    async def _certify(self, shredding: Shredding, claim: Claim) -> Shredded:
+        """Record the certificate, unless there is one: a shredding has one alone."""
+        await claim.keep()
+        done = await self._history.destroyed(shredding.tenant, shredding.index)
+        if done is not None:
+            return Shredded(shredding.index, done[0], await self._sign(done[1]["certificate"]))
         body = await self._describing.body(shredding)
         fields = entry(
             "keys.destroyed",
@@ -234,127 +266,118 @@ class ShredKeys:
             patients=shredding.patients,
             certificate=body,
         )
-        receipt = await self._ledger.append(tenant, fields)
+        receipt = await self._ledger.append(shredding.tenant, fields)
         return Shredded(shredding.index, receipt.index, await self._sign(body))
 
     # --- the steps ------------------------------------------------------------------
 
     async def _renew(self, shredding: Shredding) -> None:
-        """Record which keys are the newest now that the patients' are gone: newer ones are clean.
+        """Record which key is the newest now that the patients' are gone: newer ones are clean.
 
         Read after the deletion: no data key of theirs was ever wrapped under a later version.
         """
         if await self._history.after(shredding.tenant, "keys.renew", shredding.index) is None:
-            fields = entry(
-                "keys.renew",
-                shredding.principal,
-                self._clock,
-                shred=shredding.index,
-                root=await self._newest_root(shredding.tenant),
-                **{"from": newest_version(await self._keys.tenant_keys(shredding.tenant))},
-            )
-            await self._ledger.append(shredding.tenant, fields)
-
-    async def _rotate_root(self, shredding: Shredding) -> None:
-        renewal = await self._renewal(shredding)
-        if await self._newest_root(shredding.tenant) <= renewal["root"]:
-            await self._operator.rotate(tenant_root(shredding.tenant))
+            newest = newest_version(await self._keys.tenant_keys(shredding.tenant))
+            await self._record(shredding, "keys.renew", **{"from": newest})
 
     async def _new_tenant_key(self, shredding: Shredding) -> None:
-        renewal = await self._renewal(shredding)
-        keys = await self._keys.tenant_keys(shredding.tenant)
-        newest = newest_version(keys)
-        root = max(key.root_version for key in keys if key.version == newest and key.use == "data")
-        if newest <= renewal["from"] or root <= renewal["root"]:
+        renewal = await self._recorded(shredding, "keys.renew")
+        if newest_version(await self._keys.tenant_keys(shredding.tenant)) <= renewal["from"]:
             await self._keeper.new_tenant_key(shredding.tenant)
 
     async def _rewrap(self, shredding: Shredding) -> None:
-        await self._rewrapping.rewrap(shredding.principal, shredding.tenant, shredding.progress)
-
-    async def _rewrap_index(self, shredding: Shredding) -> None:
-        await self._keeper.rewrap_tenant_keys(shredding.tenant)
+        await self._rewrapping.rewrap(
+            shredding.principal,
+            shredding.tenant,
+            shredding.progress,
+            drop_damaged=shredding.drop_damaged,
+        )
 
     async def _drop(self, shredding: Shredding) -> None:
         """Delete the old tenant keys, once nothing is under them; another process may be slow."""
         tenant = shredding.tenant
-        renewal = await self._renewal(shredding)
+        renewal = await self._recorded(shredding, "keys.renew")
         for _ in range(_DROPPINGS):
             keys = await self._keys.tenant_keys(tenant)
             newest = newest_version(keys)
-            kept = [key for key in keys if key.use != "data" or key.version == newest]
-            below = min(key.root_version for key in kept)
-            if below <= renewal["root"]:
-                raise _in_use()
+            if newest <= renewal["from"]:
+                raise keys_in_use()
+            is_alone = all(key.version == newest for key in keys if key.use == "data")
             dropped = await self._history.after(tenant, "keys.drop", shredding.index)
-            if dropped is not None and len(kept) == len(keys):
+            if dropped is not None and is_alone:
                 return
+            write = DropTenantKeys(tenant, newest)
             try:
-                await self._ledger.append(
-                    tenant,
-                    await self._dropping(shredding, newest, below),
-                    [DropTenantKeys(tenant, newest)],
-                )
+                await self._record(shredding, "keys.drop", write, below=newest)
             except Conflict as conflict:
                 if conflict.code != "keys-in-use":
                     raise
+                await self._wait(_DROPPING_SECONDS)
                 await self._rewrap(shredding)
             else:
                 self._ring.forget(tenant)
                 return
-        raise _in_use()
+        raise keys_in_use()
 
-    async def _dropping(self, shredding: Shredding, newest: int, below: int) -> dict[str, Any]:
-        versions = await self._manager.versions(tenant_root(shredding.tenant))
-        return entry(
-            "keys.drop",
-            shredding.principal,
-            self._clock,
-            shred=shredding.index,
-            below=newest,
-            root=below,
-            roots=[one.version for one in versions if one.version < below],
-        )
+    async def _rotate_root(self, shredding: Shredding) -> None:
+        """Make a root version that no key was under which had to go: they are deleted by now.
+
+        An earlier attempt's is taken only if it was recorded. One too many does no harm.
+        """
+        tenant, index = shredding.tenant, shredding.index
+        if await self._history.after(tenant, "keys.destroy", index) is None:
+            shredding.below = await self._roots.rotate(tenant)
+
+    async def _carry_over(self, shredding: Shredding) -> None:
+        """Bring what stays under that version, shown to open there; record what ends then."""
+        tenant = shredding.tenant
+        said = await self._history.after(tenant, "keys.destroy", shredding.index)
+        below = shredding.below if said is None else int(said["root"])
+        versions = await self._roots.carry_over(tenant, below)
+        if said is None:
+            await self._record(shredding, "keys.destroy", root=below, roots=versions)
 
     async def _destroy(self, shredding: Shredding) -> None:
         """Destroy in the key manager what nothing needs any more; for good."""
         tenant, below = shredding.tenant, None
-        keys = await self._keys.tenant_keys(tenant)
-        shredding.versions = tuple(shredding.ordered["roots"])
-        if not is_shredded(keys):
-            dropped = await self._history.after(tenant, "keys.drop", shredding.index)
-            if dropped is None or shredding.is_of_tenant:
+        versions: list[int] = shredding.ordered["roots"]
+        if not is_shredded(await self._keys.tenant_keys(tenant)):
+            if shredding.is_of_tenant:
                 raise RuntimeError("keys are destroyed after what needs them is gone")
-            below, shredding.versions = int(dropped["root"]), tuple(dropped["roots"])
-            if any(key.root_version < below for key in keys):
-                raise _in_use()
-        name = tenant_root(tenant)
-        try:
-            shredding.destroyed = await self._operator.destroy(name, below)
-        except Missing:
-            # An earlier attempt did it, and was interrupted before that was recorded.
-            shredding.destroyed = Destruction(name, (), self._clock.now(), "destroyed before")
+            said = await self._recorded(shredding, "keys.destroy")
+            below, versions = int(said["root"]), said["roots"]
+        shredding.destroyed, shredding.versions = await self._roots.destroy(tenant, below, versions)
 
     async def _rewrite(self, shredding: Shredding) -> None:
         shredding.copies = sum([await each.rewrite(shredding.tenant) for each in self._copies])
 
-    async def _renewal(self, shredding: Shredding) -> dict[str, Any]:
-        found = await self._history.after(shredding.tenant, "keys.renew", shredding.index)
+    async def _record(self, shredding: Shredding, action: str, *writes: Write, **said: Any) -> None:
+        fields = entry(action, shredding.principal, self._clock, shred=shredding.index, **said)
+        await self._ledger.append(shredding.tenant, fields, writes)
+
+    async def _recorded(self, shredding: Shredding, action: str) -> dict[str, Any]:
+        found = await self._history.after(shredding.tenant, action, shredding.index)
         if found is None:
-            raise RuntimeError("a renewal is recorded before its keys are made")
+            raise RuntimeError("a step is recorded before the next one")
         return found
 
-    async def _newest_root(self, tenant: str) -> int:
-        return max(one.version for one in await self._manager.versions(tenant_root(tenant)))
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Who works on whose keys, and how."""
+
+    principal: Principal
+    tenant: str
+    progress: Progress | None
+    drop_damaged: bool = False
+
+    def shredding(self, index: int, ordered: dict[str, Any]) -> Shredding:
+        """Return the shredding that an entry ordered."""
+        return Shredding(
+            self.tenant, index, ordered, self.principal, self.progress, self.drop_damaged
+        )
 
 
 def is_shredded(keys: Sequence[TenantKey]) -> bool:
     """Whether a tenant's keys are gone but for the mark."""
     return any(not key.wrapped for key in keys)
-
-
-def _in_use() -> Conflict:
-    return Conflict(
-        "keys-in-use",
-        "keys are still wrapped under the ones that were to go",
-        "try `seawall keys shred --resume` again; what is left is done",
-    )

@@ -15,6 +15,7 @@ from seawall.adapters.db.postgres_statement import Statement, columns_of, insert
 from seawall.adapters.db.statements import keys_in_use
 from seawall.app.ports import (
     CloseExchange,
+    DropDataKeys,
     DropTenantKeys,
     KeepArchived,
     KeepDocument,
@@ -127,7 +128,9 @@ class Changes:
     patients: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     sealed: dict[tuple[str, str, str], tuple[bytes, str]] = field(default_factory=dict)
     references: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
-    shredding: list[ShredSubjects | ShredTenant | DropTenantKeys] = field(default_factory=list)
+    shredding: list[ShredSubjects | ShredTenant | DropTenantKeys | DropDataKeys] = field(
+        default_factory=list
+    )
     keys: list[WrappedKey] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
@@ -188,7 +191,7 @@ class Changes:
             case CloseExchange(tenant, item):
                 if self.opened.pop((tenant, item), None) is None:
                     self.closed.add((tenant, item))
-            case ShredSubjects() | ShredTenant() | DropTenantKeys():
+            case ShredSubjects() | ShredTenant() | DropTenantKeys() | DropDataKeys():
                 self.shredding.append(write)
 
     def statements(self) -> Iterator[Statement]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from seawall.adapters.db.postgres_statement import Statement, columns_of
 from seawall.adapters.db.statements import OF_SUBJECTS, OF_TENANT, tenant_key_row
 from seawall.app.ports import (
+    DropDataKeys,
     DropTenantKeys,
     KeepRewrapped,
     KeepTenantKey,
@@ -78,7 +79,9 @@ def locks(writes: Iterable[Write]) -> Iterator[Statement]:
         yield Statement(query, (sorted(tenants),))
 
 
-def shredding(write: ShredSubjects | ShredTenant | DropTenantKeys) -> Iterator[Statement]:
+def shredding(
+    write: ShredSubjects | ShredTenant | DropTenantKeys | DropDataKeys,
+) -> Iterator[Statement]:
     """Yield what deletes keys, and what they sealed."""
     match write:
         case ShredSubjects(tenant, subjects):
@@ -98,6 +101,12 @@ def shredding(write: ShredSubjects | ShredTenant | DropTenantKeys) -> Iterator[S
             yield Statement(
                 "delete from tenant_keys where tenant = %b and use = 'data' and version < %b",
                 (tenant, below),
+            )
+        case DropDataKeys(tenant, key_ids, below):
+            yield Statement(
+                "delete from data_keys where tenant = %b and key_id = any(%b::text[]) "
+                "and tenant_key_version < %b",
+                (tenant, sorted(key_ids), below),
             )
         case _:
             assert_never(write)

@@ -23,7 +23,7 @@ import psycopg
 from seawall.adapters.db.postgres_batch import Batch, OvertakenError
 from seawall.adapters.db.postgres_jobs import Job, too_slow
 from seawall.adapters.db.sqlstates import translate_state
-from seawall.app.ports import DropTenantKeys, ShredSubjects, ShredTenant
+from seawall.app.ports import DropDataKeys, DropTenantKeys, ShredSubjects, ShredTenant
 from seawall.core.errors import Error
 from seawall.core.ledger.encoding import encode
 
@@ -180,7 +180,7 @@ class PostgresLedger:
                 self._connection = made
 
 
-_ENDING: Final = (ShredSubjects, ShredTenant, DropTenantKeys)
+_ENDING: Final = (ShredSubjects, ShredTenant, DropTenantKeys, DropDataKeys)
 
 
 def _in_turn(batch: Sequence[Job]) -> Iterator[list[Job]]:

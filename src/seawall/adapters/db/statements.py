@@ -10,6 +10,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 
 from seawall.app.ports import (
     CloseExchange,
+    DropDataKeys,
     DropTenantKeys,
     KeepArchived,
     KeepDocument,
@@ -230,6 +231,15 @@ def _(write: DropTenantKeys, run: Any) -> None:
     if run(query, place).fetchone():
         raise keys_in_use()
     run("delete from tenant_keys where tenant = ? and use = 'data' and version < ?", place)
+
+
+@_apply.register
+def _(write: DropDataKeys, run: Any) -> None:
+    for key_id in write.key_ids:
+        run(
+            "delete from data_keys where tenant = ? and key_id = ? and tenant_key_version < ?",
+            (write.tenant, key_id, write.below),
+        )
 
 
 @singledispatch

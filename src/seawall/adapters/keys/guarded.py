@@ -99,6 +99,10 @@ class GuardedKeyOperator:
         """Make a root key; nothing changes if there is one."""
         await self._guard.ask(partial(self._operator.make, name))
 
+    async def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, as the operator sees them."""
+        return await self._guard.ask(partial(self._operator.versions, name))
+
     async def rotate(self, name: str) -> int:
         """Make a new version of a root key; return it. Older ones still unwrap."""
         return await self._guard.ask(partial(self._operator.rotate, name))

@@ -123,6 +123,17 @@ class _RootKey:
         """Return the versions that are not destroyed."""
         return range(self.kept_from, self.latest + 1)
 
+    def described(self) -> list[RootVersion]:
+        """Return them as the port tells of them."""
+        return [
+            RootVersion(
+                version,
+                "disabled" if self.is_deleted or version < self.enabled_from else "enabled",
+                self.made.get(version),
+            )
+            for version in self.versions()
+        ]
+
 
 class OpenBaoKeys:
     """The Provider over the transit engine, with the service's token."""
@@ -178,15 +189,7 @@ class OpenBaoKeys:
 
     def versions(self, name: str) -> list[RootVersion]:
         """Return the versions of a root key that are not destroyed, oldest first."""
-        key = self._keys.read(name)
-        return [
-            RootVersion(
-                version,
-                "disabled" if key.is_deleted or version < key.enabled_from else "enabled",
-                key.made.get(version),
-            )
-            for version in key.versions()
-        ]
+        return self._keys.read(name).described()
 
 
 class OpenBaoOperator:
@@ -213,6 +216,10 @@ class OpenBaoOperator:
         if not key.is_fit:
             raise unfit()
 
+    def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, oldest first."""
+        return self._keys.read(name).described()
+
     def rotate(self, name: str) -> int:
         """Make a new version of a root key; return it."""
         place, before = self._keys.place(name), self._keys.read(name)
@@ -230,7 +237,9 @@ class OpenBaoOperator:
         place = self._keys.place(name)
         try:
             key = self._keys.read(name)
-        except Missing:
+        except Missing as error:
+            if error.code != "root-key-missing":
+                raise
             return Destruction(name, (), self._clock.now(), "transit delete")
         if below is None:
             self._change(lambda: self._keys.transit.delete(place))
@@ -248,7 +257,9 @@ class OpenBaoOperator:
     def _confirm_deleted(self, name: str) -> None:
         try:
             self._keys.read(name)
-        except Missing:
+        except Missing as error:
+            if error.code != "root-key-missing":
+                raise
             return
         raise _unconfirmed()
 

@@ -41,6 +41,10 @@ class Operator(Protocol):
         """Make a root key; nothing changes if there is one."""
         ...
 
+    def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, oldest first."""
+        ...
+
     def rotate(self, name: str) -> int:
         """Make a new version of a root key; return it."""
         ...

@@ -96,10 +96,12 @@ class EnvelopeKeyRing:
 
     async def seal(self, plaintext: bytes, context: Context) -> Sealed:
         """Encrypt under the subject's current data key for this kind."""
-        key = await self._for_sealing(context)
+        now = self._clock.monotonic()
+        key = self._taken(context, now) or await self._renewed(context)
+        secret = self._unwrapped.get((key.tenant, key.key_id), now) or await self._unwrap(key)
         return seal(
             plaintext,
-            key=await self._unwrap(key),
+            key=secret,
             key_id=key.key_id,
             key_version=key.version,
             nonce=self._random.bytes(12),
@@ -142,6 +144,10 @@ class EnvelopeKeyRing:
     async def rewrap_tenant_keys(self, tenant: str) -> int:
         """Wrap the newest key of each use under the newest root version; return how many moved."""
         return await self._tenants.rewrap(tenant)
+
+    async def prove_tenant_keys(self, tenant: str) -> None:
+        """Have the key manager open every key of a tenant as it is kept; hold nothing."""
+        await self._tenants.prove(tenant)
 
     async def rewrap(self, tenant: str, keys: Sequence[WrappedKey]) -> int:
         """Wrap data keys under the newest version of the tenant's key; return how many.
@@ -196,39 +202,31 @@ class EnvelopeKeyRing:
 
     # --- data keys ----------------------------------------------------------------
 
-    async def _for_sealing(self, context: Context) -> WrappedKey:
-        """Return the data key for one more sealing, which is counted."""
-        place = (context.tenant, context.subject, context.kind)
-        held = self._usable(place)
-        if held is None:
-            async with self._alone.with_(place):
-                held = self._usable(place) or await self._renewed(place)
-                # Within the lock: the last one of a block must not be taken twice.
-                held.left -= 1
-                return held.key
+    def _taken(self, context: Context, now: float) -> WrappedKey | None:
+        """Return the data key for one more sealing, which is counted; None if none is at hand."""
+        held = self._current.get((context.tenant, context.subject, context.kind), now)
+        if held is None or not held.left or now - held.read_at >= NOTICED_SECONDS:
+            return None
         held.left -= 1
         return held.key
 
-    def _usable(self, place: tuple[str, str, str]) -> _Current | None:
-        """Return what seals at present, if more sealings are reserved and its row was just seen."""
-        now = self._clock.monotonic()
-        held = self._current.get(place, now)
-        if held is None or not held.left or now - held.read_at >= NOTICED_SECONDS:
-            return None
-        return held
-
-    async def _renewed(self, place: tuple[str, str, str]) -> _Current:
+    async def _renewed(self, context: Context) -> WrappedKey:
         """Look at the row again: another process may have shredded, rotated or re-wrapped it."""
-        now = self._clock.monotonic()
-        held = self._current.get(place, now)
-        if held is not None and held.left:
-            found = await self._keys.current(*place)
-            if found is not None and found.key_id == held.key.key_id:
+        place = (context.tenant, context.subject, context.kind)
+        async with self._alone.with_(place):
+            now = self._clock.monotonic()
+            if (key := self._taken(context, now)) is not None:
+                return key
+            held = self._current.get(place, now)
+            found = await self._keys.current(*place) if held is not None and held.left else None
+            if held is None or found is None or found.key_id != held.key.key_id:
+                held = _Current(await self._reserved(*place), USES_AT_ONCE, now)
+                self._current.put(place, held, now)
+            else:
                 held.key, held.read_at = found, now
-                return held
-        held = _Current(await self._reserved(*place), USES_AT_ONCE, now)
-        self._current.put(place, held, now)
-        return held
+            # Within the lock: the last one of a block must not be taken twice.
+            held.left -= 1
+            return held.key
 
     async def _reserved(self, tenant: str, subject: str, kind: str) -> WrappedKey:
         """Return the current data key with a block of sealings reserved, making it if need be."""

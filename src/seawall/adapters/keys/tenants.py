@@ -109,6 +109,14 @@ class TenantKeys:
         self.forget(tenant)
         return moved
 
+    async def prove(self, tenant: str) -> None:
+        """Have the key manager open every key of a tenant as it is kept; hold nothing."""
+        rows = await self._read(tenant)
+        for use in _USES:
+            self._last(rows, use)
+        for row in rows:
+            await self.unwrap(row)
+
     async def unwrap(self, key: TenantKey) -> bytes:
         """Ask the key manager for a tenant key, whoever kept it, and hold nothing."""
         return await self._manager.unwrap(

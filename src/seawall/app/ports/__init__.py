@@ -76,6 +76,7 @@ from seawall.app.ports.world import (
 )
 from seawall.app.ports.writes import (
     CloseExchange,
+    DropDataKeys,
     DropTenantKeys,
     Fact,
     KeepArchived,
@@ -112,6 +113,7 @@ __all__ = [
     "Datasets",
     "Destruction",
     "Detector",
+    "DropDataKeys",
     "DropTenantKeys",
     "Dump",
     "DumpSource",

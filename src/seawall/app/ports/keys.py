@@ -175,6 +175,14 @@ class KeyKeeper(Protocol):
         """Wrap the newest key of each use under the newest root version; return how many moved."""
         ...
 
+    async def prove_tenant_keys(self, tenant: str) -> None:
+        """Have the key manager open every key of a tenant as it is kept; hold nothing."""
+        ...
+
+    def forget(self, tenant: str) -> None:
+        """Let go of every key of a tenant that is held in memory."""
+        ...
+
     async def rewrap(self, tenant: str, keys: Sequence[WrappedKey]) -> int:
         """Wrap data keys under the newest version of the tenant's key; return how many.
 
@@ -303,6 +311,10 @@ class KeyOperator(Protocol):
 
     async def make(self, name: str) -> None:
         """Make a root key; nothing changes if there is one."""
+        ...
+
+    async def versions(self, name: str) -> list[RootVersion]:
+        """Return the versions of a root key that are not destroyed, as the operator sees them."""
         ...
 
     async def rotate(self, name: str) -> int:

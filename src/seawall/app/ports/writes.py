@@ -114,6 +114,16 @@ class DropTenantKeys:
     below: int
 
 
+@dataclass(frozen=True, slots=True)
+class DropDataKeys:
+    """Delete data keys that open nothing, by their ids; one under `below` or later is left."""
+
+    tenant: str
+    key_ids: tuple[str, ...]
+    below: int
+    """The version of the tenant's key under which a data key that opens was moved."""
+
+
 Write = (
     KeepSealed
     | KeepReference
@@ -125,6 +135,7 @@ Write = (
     | ShredSubjects
     | ShredTenant
     | DropTenantKeys
+    | DropDataKeys
 )
 
 
