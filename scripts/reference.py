@@ -84,6 +84,8 @@ _ALARMS: Final = {
     "another replica may close them as `unknown`.",
     "log-forked": "A witness cosigned more of this log than it holds, or other things: it was "
     "rolled back or forked. An entry `ledger.alarm` of the system's log says by which witness.",
+    "operator-enrolled": "Somebody got a second factor, or another one: the entry `operator.enrol` "
+    "of the system's log says who, and by whom. Make sure that it was meant.",
     "outcome-unknown": "The server ended before this exchange did: what left may have arrived.",
     "outcome-unrecorded": "An exchange ended, and its outcome could not be recorded.",
     "publishing-failed": "A log's checkpoint cannot be published or kept; it is tried each round.",

@@ -109,6 +109,24 @@ def test_an_order_needs_the_second_factor_in_headers(door: Door) -> None:
     assert (403, "step-up-needed") == (reply.status, reply.code)
 
 
+def test_a_further_operator_is_enrolled_over_the_api(door: Door) -> None:
+    """With an operator's code; whoever has a factor gets another one at the terminal alone."""
+    order = {"do": "enrol", "name": "eve"}
+    without = door.send("POST", "/api/keys", order)
+    made = door.send("POST", "/api/keys", order, **door.proof())
+    again = door.send("POST", "/api/keys", order, **door.proof())
+    assert [(403, "step-up-needed"), (200, ""), (403, "enrol-at-terminal")] == [
+        (one.status, one.code if one.status != 200 else "") for one in (without, made, again)
+    ]
+    assert made.json()["uri"].startswith("otpauth://totp/")
+
+
+@pytest.mark.parametrize("options", [("olga",), ("sam", "--system")])
+def test_the_command_says_to_stop_the_server(door: Door, options: tuple[str, ...]) -> None:
+    """A server that holds the folder replaces nobody's factor, and knows no tenant `system`."""
+    assert "enrol-at-terminal" == door.place.keys("enrol", *options).code
+
+
 @pytest.mark.parametrize(
     "order",
     [

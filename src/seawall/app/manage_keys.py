@@ -61,7 +61,7 @@ class ManageKeys:
     async def status(self, tenant: str) -> dict[str, Any]:
         """Return what there is of a tenant's keys, and whether anybody may change them."""
         said = await self._status.of(tenant)
-        return {**said, "operators": await self._step_up.has_operators()}
+        return {**said, "operators": await self._step_up.has_operators(tenant)}
 
     async def prove(
         self, caller: Principal, order: Mapping[str, Any], proof: Proof | None
@@ -73,7 +73,7 @@ class ManageKeys:
     async def enrol(
         self, caller: Principal, order: Mapping[str, Any], proof: Proof | None
     ) -> dict[str, Any]:
-        """Enrol an operator; return the otpauth URI, which is shown this once."""
+        """Enrol an operator of the caller's tenant; return the otpauth URI, shown this once."""
         name = str(order.get("name", ""))
         return {"operator": name, "uri": await self._step_up.enrol(caller, name, proof)}
 

@@ -22,10 +22,12 @@ from seawall.cli.options import (
     Json,
     PassphraseFile,
     Tenant,
+    choose_log,
     choose_tenant,
     open_installation,
 )
 from seawall.cli.output import console, print_json, print_table, say
+from seawall.compose import log_to
 from seawall.core.errors import Invalid, Missing
 from seawall.core.seal.certificate import open_certificate, read_file, write_file
 from seawall.core.seal.certificate_page import page_of
@@ -269,20 +271,28 @@ def enrol(
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
+    system: Annotated[
+        bool,
+        typer.Option("--system", help="One of the system, who acts for all tenants, here alone."),
+    ] = False,
     operator: OperatorName = None,
     code: Code = None,
     json: Json = False,
 ) -> None:
-    """Give an operator a second factor; the secret is shown this once.
+    """Give an operator of a tenant a second factor; the secret is shown this once.
 
-    The first operator needs no code; every other one is enrolled by one who is.
+    The first one needs no code; every other one is enrolled by one who is. The first one,
+    and a new factor for who has one, need the data folder: stop a server that holds it.
     """
     installation = open_installation(data_dir, passphrase_file)
-    done = _order(installation, tenant, {"do": "enrol", "name": name}, _proof(operator, code))
+    chosen = asyncio.run(choose_log(installation, tenant, system=system))
+    done = _order(installation, chosen, {"do": "enrol", "name": name}, _proof(operator, code))
     if json:
         print_json(done)
         return
     typer.echo(done["uri"])
+    if system:
+        say(f"this operator's name is system.{name}")
     say("give this to the operator's authenticator now: it is shown this once")
 
 
@@ -298,12 +308,16 @@ def _order(
     installation: Installation, tenant: str | None, order: dict[str, Any], proof: Proof | None
 ) -> dict[str, Any]:
     """Carry out an order, with a bar that says how far it is where somebody looks."""
+    # Alarms beside what is printed, not in it: that an operator was enrolled is one.
+    log_to(sys.stderr, "error")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, console=console(stderr=True), disable=not sys.stderr.isatty())
 
     async def ask() -> dict[str, Any]:
         """Order it for the tenant that is meant."""
-        orders = KeyOrders(installation, await choose_tenant(installation, tenant))
+        is_system = tenant == SYSTEM_LOG and order["do"] == "enrol"
+        chosen = await choose_log(installation, tenant, system=is_system)
+        orders = KeyOrders(installation, chosen)
         with bar:
             shown = bar.add_task("working", total=None)
 

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from seawall.app.step_up import Proof
+from seawall.app.ports import SYSTEM_LOG
+from seawall.app.step_up import Proof, only_at_terminal
 from seawall.cli.install import OPERATOR
 from seawall.cli.running import fetch_keys, fetch_token, send_key_order, server_url
 from seawall.core.errors import Conflict, Refused
@@ -54,6 +55,9 @@ class KeyOrders:
         except Conflict as conflict:
             if conflict.code != "folder-in-use":
                 raise
+            if self.tenant == SYSTEM_LOG:
+                # The server's clients are tenants': nobody there could be asked.
+                raise only_at_terminal() from None
         return await self._ask_server(order, proof, progress)
 
     async def _ask_server(

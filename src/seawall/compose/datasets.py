@@ -46,7 +46,9 @@ def dataset_intents(installation: Installation, writer: Writer, files: Datasets)
         "clock": installation.clock,
     }
     step_up = CodeStepUp(
+        indexing=writer.indexing,
         keys=writer.keys,
+        notifier=writer.notifier,
         factor=TimeCodes(installation.random, f"Seawall {settings.name}"),
         **recorded,
     )

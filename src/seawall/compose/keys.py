@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from seawall.adapters.db.holdings import SqlHoldings
 from seawall.adapters.second_factor import TimeCodes
-from seawall.app.destroy_roots import DestroyRoots
 from seawall.app.destruction import DescribeDestruction
-from seawall.app.key_claims import KeyClaims
 from seawall.app.key_history import KeyHistory
 from seawall.app.key_schedule import KeySchedule
 from seawall.app.key_status import KeyStatus
@@ -28,7 +26,7 @@ from seawall.core.seal.certificate import sign_certificate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seawall.app.ports import Destruction, KeyCopies, KeyOperator, RootVersion
+    from seawall.app.ports import Destruction, KeyCopies, KeyOperator
     from seawall.compose.installation import Installation
     from seawall.compose.writer import Writer
 
@@ -59,9 +57,7 @@ def keys_of(
     operator: KeyOperator = installation.key_operator or _NoOperator()
     recorded: dict[str, Any] = {"ledger": ledger, "clock": clock}
     wrapped: dict[str, Any] = {"keys": writer.wrapped_keys, "keeper": writer.keys}
-    claims = KeyClaims(store=store, history=history, ring=writer.keys, **recorded)
-    roots = DestroyRoots(manager=manager, operator=operator, clock=clock, **wrapped)
-    alone: dict[str, Any] = {"claims": claims, "roots": roots, "ring": writer.keys}
+    managed: dict[str, Any] = {"manager": manager, "operator": operator}
 
     async def sign(body: Mapping[str, Any]) -> str:
         """Sign a certificate by the key that signs the logs, under the system log's name."""
@@ -84,13 +80,14 @@ def keys_of(
         history=history,
         may_shred=MayShred(store=store, history=history, clock=clock),
         describing=DescribeDestruction(store=store, history=history, manager=manager, clock=clock),
+        ring=writer.keys,
         rewrapping=rewrapping,
         holdings=SqlHoldings(installation.engine),
         copies=copies,
         sign=sign,
         **recorded,
         **wrapped,
-        **alone,
+        **managed,
     )
     managing = ManageKeys(
         store=store,
@@ -98,7 +95,7 @@ def keys_of(
         status=KeyStatus(
             keys=writer.wrapped_keys, manager=manager, history=history, schedule=schedule
         ),
-        rotating=RotateKeys(history=history, manager=manager, **recorded, **wrapped, **alone),
+        rotating=RotateKeys(history=history, ring=writer.keys, **recorded, **wrapped, **managed),
         rewrapping=rewrapping,
         shredding=shredding,
         step_up=CodeStepUp(
@@ -131,10 +128,6 @@ class _NoOperator:
     """The KeyOperator port where nobody gave an operator's credentials: it refuses."""
 
     async def make(self, _name: str) -> None:
-        """Refuse."""
-        _refuse()
-
-    async def versions(self, _name: str) -> list[RootVersion]:
         """Refuse."""
         _refuse()
 
