@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from seawall.adapters.db.holdings import SqlHoldings
 from seawall.adapters.second_factor import TimeCodes
+from seawall.app.destroy_roots import DestroyRoots
 from seawall.app.destruction import DescribeDestruction
+from seawall.app.key_claims import KeyClaims
 from seawall.app.key_history import KeyHistory
 from seawall.app.key_schedule import KeySchedule
 from seawall.app.key_status import KeyStatus
@@ -26,7 +28,7 @@ from seawall.core.seal.certificate import sign_certificate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from seawall.app.ports import Destruction, KeyCopies, KeyOperator
+    from seawall.app.ports import Destruction, KeyCopies, KeyOperator, RootVersion
     from seawall.compose.installation import Installation
     from seawall.compose.writer import Writer
 
@@ -57,7 +59,9 @@ def keys_of(
     operator: KeyOperator = installation.key_operator or _NoOperator()
     recorded: dict[str, Any] = {"ledger": ledger, "clock": clock}
     wrapped: dict[str, Any] = {"keys": writer.wrapped_keys, "keeper": writer.keys}
-    managed: dict[str, Any] = {"manager": manager, "operator": operator}
+    claims = KeyClaims(store=store, history=history, ring=writer.keys, **recorded)
+    roots = DestroyRoots(manager=manager, operator=operator, clock=clock, **wrapped)
+    alone: dict[str, Any] = {"claims": claims, "roots": roots, "ring": writer.keys}
 
     async def sign(body: Mapping[str, Any]) -> str:
         """Sign a certificate by the key that signs the logs, under the system log's name."""
@@ -80,14 +84,13 @@ def keys_of(
         history=history,
         may_shred=MayShred(store=store, history=history, clock=clock),
         describing=DescribeDestruction(store=store, history=history, manager=manager, clock=clock),
-        ring=writer.keys,
         rewrapping=rewrapping,
         holdings=SqlHoldings(installation.engine),
         copies=copies,
         sign=sign,
         **recorded,
         **wrapped,
-        **managed,
+        **alone,
     )
     managing = ManageKeys(
         store=store,
@@ -95,7 +98,7 @@ def keys_of(
         status=KeyStatus(
             keys=writer.wrapped_keys, manager=manager, history=history, schedule=schedule
         ),
-        rotating=RotateKeys(history=history, ring=writer.keys, **recorded, **wrapped, **managed),
+        rotating=RotateKeys(history=history, manager=manager, **recorded, **wrapped, **alone),
         rewrapping=rewrapping,
         shredding=shredding,
         step_up=CodeStepUp(
@@ -128,6 +131,10 @@ class _NoOperator:
     """The KeyOperator port where nobody gave an operator's credentials: it refuses."""
 
     async def make(self, _name: str) -> None:
+        """Refuse."""
+        _refuse()
+
+    async def versions(self, _name: str) -> list[RootVersion]:
         """Refuse."""
         _refuse()
 
