@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
-import json
 import os
 import subprocess
 import sys
@@ -36,7 +34,6 @@ from datasets_scene import (
 )
 from fakes import FakeRandom
 from seawall.adapters.datasets.parquet import ParquetDatasets
-from seawall.adapters.datasets.reading import BATCH_ROWS, reader_of
 from seawall.app.ports import FOOTER_KEY, Rows
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Tampered
 
@@ -220,6 +217,21 @@ async def test_what_has_no_place_in_csv_is_refused(tmp_path: Path, name: str) ->
         ("csv", b"a,b\n1,VALUE\xff\n", "row 2 of the CSV is broken"),
         ("csv", b"", "the CSV has no header"),
         ("csv", b"a,a\n1,VALUE\n", "the columns 1 and 2 have the same name"),
+        ("csv", b"a;b\n1;VALUE\n", "the CSV has one column"),
+        ("csv", b"a\tb\n1\tVALUE\n", "the CSV has one column"),
+        ("csv", b"a|b\n1|VALUE\n", "the CSV has one column"),
+        ("csv", b"VALUE," * 4_096 + b"b\n", "1 to 4,096 columns, and this one 4,097"),
+        ("csv", b"," * (2 << 20) + b"\n", "the row of the CSV that line 1 is of is longer"),
+        ("csv", b'a\n"' + b"VALUE\n" * (3 << 20) + b'"\n', "longer than 16 MiB"),
+        ("ndjson", b'{"a":1,"a":"VALUE"}\n', "row 1 has an object with the same name twice"),
+        ("ndjson", b'{"a":1}\n{"a":{"b":1,"b":2}}\n', "row 2 has an object with the same name"),
+        ("ndjson", b'{"a":1e999}\n', "row 1 has a number that is too long, too large or too"),
+        ("ndjson", b'{"a":-1e999}\n', "row 1 has a number that is too long, too large or too"),
+        ("ndjson", b'{"a":1e-999}\n', "row 1 has a number that is too long, too large or too"),
+        ("ndjson", b'{"a":1.' + b"1" * 900 + b"}\n", "row 1 has a number that is too long"),
+        ("ndjson", b'{"a":9007199254740993.0}\n', "row 1 has a number of more digits than"),
+        ("ndjson", b'{"a":[0.12345678901234567890]}\n', "row 1 has a number of more digits than"),
+        ("ndjson", b'{"a":1.5}\n{"a":9007199254740993}\n', "a row from 1 on does not fit"),
         ("ndjson", b'{"a":1}\nVALUE\n', "row 2 is no JSON object"),
         ("ndjson", b'{"a":1}\n["VALUE"]\n', "row 2 is no JSON object"),
         ("ndjson", b'{"a":NaN}\n', "row 1 is no JSON object"),
@@ -247,6 +259,18 @@ async def test_rows_that_cannot_be_read_are_told_by_number(
     assert said in caught.value.message
     assert "VALUE" not in caught.value.message + caught.value.help
     assert ["in"] == left_in(tmp_path)
+
+
+async def test_one_column_with_a_separator_in_it_is_sealed_if_it_is_meant(tmp_path: Path) -> None:
+    """Whoever says that there is one column has one; a column that looks like one has one too."""
+    (tmp_path / "in.csv").write_bytes(b"a;b\n1;2\n")
+    (tmp_path / "one.csv").write_bytes(b"note\n1;2\n")
+    meant = Rows(tmp_path / "in.csv", "csv", has_one_column=True)
+
+    async with ParquetDatasets(FakeRandom()).sealing(meant, tmp_path / "s") as making:
+        assert ["a;b"] == making.columns
+    async with begun(tmp_path / "one.csv", "csv", tmp_path / "s") as making:
+        assert ["note"] == making.columns
 
 
 async def test_a_time_that_parquet_does_not_have_is_not_shown(tmp_path: Path) -> None:
@@ -485,47 +509,6 @@ async def test_many_rows_are_many_row_groups(tmp_path: Path) -> None:
     opened = await sealed_and_opened(tmp_path, table)
 
     assert table["n"].combine_chunks().equals(opened["n"].combine_chunks())
-
-
-def piped(last: dict[str, Any]) -> int:
-    """Read a whole batch and one row more, once; return how many rows there were."""
-    lines = b'{"a":1}\n' * BATCH_ROWS + json.dumps(last).encode()
-    reader = reader_of(io.BytesIO(lines), "ndjson", is_seekable=False)
-    return sum(batch.num_rows for batch in reader.batches())
-
-
-@pytest.mark.parametrize("last", [{"a": 2}, {"a": None}])
-def test_what_can_be_read_once_is_read_on(last: dict[str, Any]) -> None:
-    """A pipe whose later rows fit its first batch is read to its end."""
-    assert BATCH_ROWS + 1 == piped(last)
-
-
-@pytest.mark.parametrize("last", [{"a": 1, "b": 2}, {"a": 1.5}, {"a": "x"}])
-def test_what_can_be_read_once_must_fit_its_first_batch(last: dict[str, Any]) -> None:
-    """A pipe whose columns change later is refused, and nothing of it is cut."""
-    with pytest.raises(Invalid) as caught:
-        piped(last)
-
-    assert "rows-unreadable" == caught.value.code
-
-
-def test_parquet_is_not_read_from_a_pipe() -> None:
-    """It is read from its end."""
-    with pytest.raises(Invalid):
-        reader_of(io.BytesIO(b""), "parquet", is_seekable=False)
-
-
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    """A file is read twice: what the second reading finds must be what the first one did."""
-    path = ndjson_file(tmp_path, {"a": 1})
-    with path.open("rb") as source:
-        reader = reader_of(source, "ndjson", is_seekable=True)
-        path.write_bytes(b'{"a":1,"b":2}\n')
-
-        with pytest.raises(Invalid) as caught:
-            list(reader.batches())
-
-    assert "the file was changed while it was read" == caught.value.message
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:

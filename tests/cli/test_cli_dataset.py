@@ -130,6 +130,36 @@ def test_what_cannot_be_meant_is_refused_first(
     assert code == practice.run("dataset", "open", str(tmp_path / "none"), *more).code
 
 
+def test_semicolons_make_no_columns(practice: Terminal, tmp_path: Path) -> None:
+    """A CSV with other separators is refused, unless somebody says that it is one column."""
+    (tmp_path / "rows.csv").write_text("mrn;age\n00417;71\n", encoding="ascii")
+    command = ("dataset", "seal", str(tmp_path / "rows.csv"), "--name", "semicolons")
+    to = ("--to", str(tmp_path / "s.parquet"))
+
+    refused = practice.run(*command, *to)
+    meant = practice.run(*command, *to, "--one-column", "--json").json()
+
+    assert ("rows-unreadable", True, 1) == (
+        refused.code,
+        "--one-column" in str(getattr(refused.error, "help", "")),
+        meant["columns"],
+    )
+
+
+def test_an_older_file_opens_by_its_id_alone(practice: Terminal, tmp_path: Path) -> None:
+    """--file takes the id that `dataset show` tells, and no other."""
+    source = csv_file(tmp_path)
+    older = seal(practice, source, tmp_path / "older.parquet")
+    seal(practice, source, tmp_path / "newer.parquet")
+    command = ("dataset", "open", str(tmp_path / "older.parquet"), "--purpose", "research")
+
+    by_another = practice.run(*command, "--file", "ab" * 12, "--operator", "ada", "--code", "1")
+    by_its_own = practice.run(*command, "--file", older["item"], "--operator", "a", "--code", "1")
+
+    # The second one gets as far as the code: what a file is, is looked at before.
+    assert ("dataset-another", "step-up-failed") == (by_another.code, by_its_own.code)
+
+
 def test_a_file_that_is_no_data_set_is_told(practice: Terminal, tmp_path: Path) -> None:
     """Neither another file nor none is shown."""
     found = [

@@ -71,6 +71,10 @@ def seal(
     name: Annotated[str, typer.Option("--name", help="The data set's name; no person's.")],
     to: Annotated[Path, typer.Option("--to", help="The new sealed file.")],
     form: Form = None,
+    one_column: Annotated[
+        bool,
+        typer.Option("--one-column", help="The CSV has one column, though its header has ; in it."),
+    ] = False,
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
@@ -80,7 +84,7 @@ def seal(
 
     The rows are left where they are: delete them yourself.
     """
-    source = _rows(None if rows == _STANDARD else rows, form)
+    source = _rows(None if rows == _STANDARD else rows, form, has_one_column=one_column)
     sealed = _run(_seal(open_installation(data_dir, passphrase_file), tenant, name, source, to))
     if json:
         print_json(
@@ -268,7 +272,7 @@ async def _until_stopped(work: Coroutine[Any, Any, ResultT]) -> ResultT:
         let_go()
 
 
-def _rows(path: Path | None, form: str | None) -> Rows:
+def _rows(path: Path | None, form: str | None, *, has_one_column: bool = False) -> Rows:
     ending = path.suffix.lower() if path is not None else ".ndjson"
     chosen = form or _FORMS.get(ending)
     if chosen not in get_args(RowsForm):
@@ -277,7 +281,7 @@ def _rows(path: Path | None, form: str | None) -> Rows:
             "the form of the rows is not plain",
             "say --format parquet, csv or ndjson",
         )
-    return Rows(path, cast("RowsForm", chosen))
+    return Rows(path, cast("RowsForm", chosen), has_one_column)
 
 
 def _purpose(text: str) -> Purpose:

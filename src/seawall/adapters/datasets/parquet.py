@@ -31,7 +31,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from seawall.adapters.datasets import files
-from seawall.adapters.datasets.reading import Reader, reader_of
+from seawall.adapters.datasets.reading import Reader, check_width, reader_of
 from seawall.adapters.datasets.writing import RowWriter
 from seawall.app.ports import FOOTER_KEY, SealedFile, column_key
 from seawall.core.errors import Error, Invalid, Missing, Tampered, Unavailable
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-MOST_COLUMNS: Final = 4_096
 _MOST_GROUPS: Final = 32_767
 """The number of a row group is part of what each piece is bound to, and has 15 bits."""
 
@@ -79,7 +78,13 @@ class ParquetDatasets:
         with files.reading(source.path) as rows, _stopping() as stop:
             is_seekable = source.path is not None
             reader = await _on_thread(
-                lambda: reader_of(rows, source.form, is_seekable=is_seekable), stop
+                lambda: reader_of(
+                    rows,
+                    source.form,
+                    is_seekable=is_seekable,
+                    has_one_column=source.has_one_column,
+                ),
+                stop,
             )
             try:
                 yield _Sealing(reader, target, aside, self._random, stop)
@@ -368,12 +373,7 @@ def _bytes(text: str) -> bytes:
 
 def _check_columns(schema: Any) -> None:
     """Raise `Invalid` unless Parquet has every column's type, and each has a name of its own."""
-    if not 1 <= len(schema) <= MOST_COLUMNS:
-        raise Invalid(
-            "columns-unfit",
-            f"a data set has 1 to {MOST_COLUMNS:,} columns, and this one {len(schema):,}",
-            "correct the rows",
-        )
+    check_width(len(schema))
     seen: dict[str, int] = {}
     for position, field in enumerate(schema, 1):
         earlier = seen.setdefault(field.name, position)

@@ -1,8 +1,9 @@
 """Rows as they come in: Parquet, CSV or NDJSON, in batches of bounded size.
 
 CSV has no types, so every column of it is text, and "02134" stays what it is. JSON says what
-is text, number or truth; columns that mix them are refused. Whatever cannot be read is told by
-the number of its row and column, and never by what is in it.
+is text, number or truth; columns that mix them are refused, and so is what reading would change:
+a name that an object has twice, a number that no fraction of 64 bits is. Whatever cannot be read
+is told by the number of its row and column, and never by what is in it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
+import sys
+from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 import pyarrow as pa
@@ -25,8 +29,18 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 65_536
 """No batch has more rows: what a row group of a sealed file holds."""
 
+MOST_COLUMNS: Final = 4_096
+
 _BATCH_BYTES: Final = 16 << 20
 _LINE: Final = 16 << 20
+_HEADER: Final = 1 << 20
+_CELL: Final = 8
+"""What a list takes for each of its values, beside the value."""
+_SEPARATORS: Final = ";\t|"
+_DIGITS: Final = 16
+"""A number of at most so many characters has at most 15 digits, which are kept exactly."""
+_MOST_DIGITS: Final = 800
+"""No fraction of 64 bits has more."""
 _READING = (pa.ArrowException, ValueError, OverflowError, TypeError, RecursionError, OSError)
 
 
@@ -51,10 +65,12 @@ class Reader(Protocol):
         ...
 
 
-def reader_of(source: IO[bytes], form: RowsForm, *, is_seekable: bool) -> Reader:
+def reader_of(
+    source: IO[bytes], form: RowsForm, *, is_seekable: bool, has_one_column: bool = False
+) -> Reader:
     """Return what reads rows of this form; `Invalid` if they cannot be read."""
     if form == "csv":
-        return _Csv(source)
+        return _Csv(source, has_one_column=has_one_column)
     if form == "ndjson":
         return _Ndjson(source, is_seekable=is_seekable)
     if not is_seekable:
@@ -94,19 +110,39 @@ class _Parquet:
 class _Csv:
     """CSV as in RFC 4180: UTF-8, commas, a header; blank lines are no rows."""
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: IO[bytes], *, has_one_column: bool) -> None:
         # The library's own limit of a field is one for all, and too small for a note.
         csv.field_size_limit(_LINE)
-        self._rows = csv.reader(_texts(source), strict=True)
+        self._row_bytes, self._most_bytes = 0, _HEADER
+        self._rows = csv.reader(self._texts(source), strict=True)
         header = self._next(1)
         if not header:
             raise _unreadable("the CSV has no header")
+        check_width(len(header))
+        if len(header) == 1 and not has_one_column and set(_SEPARATORS) & set(header[0]):
+            raise _unreadable(
+                "the CSV has one column, and its header has another separator than a comma in it",
+                "separate columns by commas; if it is one column, say so by --one-column",
+            )
+        self._most_bytes = _LINE
         self.schema = pa.schema([(name, pa.string()) for name in header])
+
+    def _texts(self, source: IO[bytes]) -> Iterator[str]:
+        """Yield lines; `Invalid` if those of one row are more than anybody means."""
+        for number, line in enumerate(_lines(source), 1):
+            self._row_bytes += len(line)
+            if self._row_bytes > self._most_bytes:
+                raise _unreadable(
+                    f"the row of the CSV that line {number:,} is of is longer than "
+                    f"{self._most_bytes >> 20} MiB"
+                )
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
 
     def _next(self, number: int) -> list[str] | None:
         try:
+            self._row_bytes = 0
             while (row := next(self._rows, None)) == []:
-                pass
+                self._row_bytes = 0
         except (csv.Error, UnicodeDecodeError):
             raise _unreadable(f"row {number:,} of the CSV is broken") from None
         return row
@@ -125,7 +161,8 @@ class _Csv:
                     f"{width}, so column {column} is missing or too many"
                 )
             held.append(row)
-            size += sum(map(len, row))
+            # What they take in memory, and not how long they are: many short cells take more.
+            size += sum(map(sys.getsizeof, row)) + _CELL * width
             if len(held) == BATCH_ROWS or size >= _BATCH_BYTES:
                 yield self._batch(held)
                 held, size = [], 0
@@ -278,6 +315,11 @@ def _objects(source: IO[bytes], seen: _Hash) -> Iterator[tuple[int, int, dict[st
             continue
         try:
             row = _DECODER.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except _ChangedError as error:
+            raise _unreadable(
+                f"row {number:,} has {error}, and reading would change it",
+                "give each name once, and such a number as text; no value is shown here",
+            ) from None
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict) or not row:
@@ -285,17 +327,55 @@ def _objects(source: IO[bytes], seen: _Hash) -> Iterator[tuple[int, int, dict[st
         yield number, len(line), row
 
 
+class _ChangedError(Exception):
+    """What was read is not what was written; the text says what it is, and shows no value."""
+
+
 def _no_number(_: str) -> NoReturn:
     raise ValueError("JSON has no such number")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, unless a value of it would take another's place: RFC 8259, 4."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise _ChangedError("an object with the same name twice")
+    return made
+
+
+def _fraction(text: str) -> float:
+    """Return the number that a text is, to as many digits as the text has.
+
+    So 0.1 is one, and so is 0.10000000000000001; 9007199254740993.0 and 1e999 are none.
+    """
+    number = float(text)
+    if len(text) <= _DIGITS and sys.float_info.min <= abs(number) < math.inf:
+        return number
+    mantissa = text.lower().partition("e")[0]
+    digits = len(mantissa.lstrip("-0.").replace(".", ""))
+    if not digits:
+        return number
+    if len(text) > _MOST_DIGITS or not 0 < abs(number) < math.inf:
+        raise _ChangedError("a number that is too long, too large or too small")
+    if Decimal(f"{number:.{digits - 1}e}") != Decimal(text):
+        raise _ChangedError("a number of more digits than are kept")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_named_once, parse_float=_fraction, parse_constant=_no_number
+)
 """The library's own, and not a faster one: whole numbers beyond 64 bits stay whole, and fail."""
 
 
-def _texts(source: IO[bytes]) -> Iterator[str]:
-    for number, line in enumerate(_lines(source)):
-        yield line.decode("utf-8-sig" if number == 0 else "utf-8")
+def check_width(columns: int) -> None:
+    """Raise `Invalid` unless a data set has so many columns."""
+    if not 1 <= columns <= MOST_COLUMNS:
+        raise Invalid(
+            "columns-unfit",
+            f"a data set has 1 to {MOST_COLUMNS:,} columns, and this one {columns:,}",
+            "correct the rows",
+        )
 
 
 def _lines(source: IO[bytes]) -> Iterator[bytes]:
