@@ -162,11 +162,11 @@ class KeyScene:
     async def open(self) -> KeyScene:
         """Open both tenants, and seal something for two patients of each."""
         await self.ledger.open_log(SYSTEM_LOG, "seawall.example/log/00")
-        await self.manager.make(tenant_root(SYSTEM_LOG))
+        await self.operator.make(tenant_root(SYSTEM_LOG))
         await self.ring.prepare(SYSTEM_LOG)
         for number, tenant in enumerate((CLINIC, OTHER), 1):
             await self.ledger.open_log(tenant, f"seawall.example/log/0{number}")
-            await self.manager.make(tenant_root(tenant))
+            await self.operator.make(tenant_root(tenant))
             await self.ring.prepare(tenant)
             for patient in (ANN, BEN):
                 await self.seal(tenant, patient)

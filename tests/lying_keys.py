@@ -34,9 +34,12 @@ class Lying(dict[Any, Any]):
         return self[key]
 
 
-async def lying_scene() -> KeyScene:
-    """Return a scene whose tables of keys are such."""
+async def lying_scene(manager: Any = None, operator: Any = None) -> KeyScene:
+    """Return a scene whose tables of keys are such, over a key manager or the fake."""
     scene = KeyScene()
+    if manager is not None:
+        scene.manager, scene.operator = manager, operator
+        scene.restart()
     scene.ledger.keys.held, scene.ledger.keys.tenants = Lying(), Lying()
     return await scene.open()
 

@@ -10,6 +10,8 @@ from fakes import RecordingNotifier
 from key_scene import ANN, CLINIC, OPERATOR, OTHER, KeyScene
 from seawall.app.key_schedule import KeySchedule
 from seawall.app.key_status import KeyStatus
+from seawall.app.ports import RootVersion, tenant_root
+from seawall.core.errors import Refused
 
 DAY = 86_400
 
@@ -76,6 +78,38 @@ async def test_what_is_overdue_alarms_once_a_day() -> None:
     scene.clock.advance(DAY)
     await checking.check()
     assert 4 == len(notifier.alarms)
+
+
+async def test_a_tenant_whose_root_key_is_gone_ends_no_other_s() -> None:
+    """It is itself overdue, at once, and shown with the rest of its keys."""
+    scene, notifier = await scene_of_today(), RecordingNotifier()
+    scene.manager.roots[tenant_root(CLINIC)].clear()
+    await schedule(scene, notifier).check()
+    assert [("keys-overdue", CLINIC, None)] == notifier.alarms
+    (due,) = (await status(scene))["due"]
+    assert ("restore root", True, "law") == (due["what"], due["overdue"], due["strength"])
+    scene.clock.advance(366 * DAY)
+    checking = schedule(scene, notifier)
+    await checking.check()
+    assert [("keys-overdue", CLINIC, None), ("keys-overdue", OTHER, None)] == notifier.alarms[1:]
+
+
+async def test_a_key_manager_that_answers_for_one_tenant_alone_tells_of_that_one() -> None:
+    """The other's error is raised at the end, for the round's own alarm."""
+    scene, notifier = await scene_of_today(), RecordingNotifier()
+    versions = scene.manager.versions
+
+    async def forbidden(name: str) -> list[RootVersion]:
+        """Refuse the first tenant."""
+        if name == tenant_root(CLINIC):
+            raise Refused("key-manager-refused", "x", "y")
+        return await versions(name)
+
+    scene.manager.versions = forbidden  # type: ignore[method-assign]  # its policy
+    scene.clock.advance(366 * DAY)
+    with pytest.raises(Refused):
+        await schedule(scene, notifier).check()
+    assert [("keys-overdue", OTHER, None)] == notifier.alarms
 
 
 def crash(*_: Any) -> None:

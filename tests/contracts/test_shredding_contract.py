@@ -11,6 +11,7 @@ import pytest
 from embedded import ORIGIN
 from examples import a_context, an_entry
 from seawall.app.ports import (
+    DropDataKeys,
     DropTenantKeys,
     KeepPatient,
     KeepSealed,
@@ -158,6 +159,30 @@ async def test_tenant_keys_in_use_are_not_dropped(books: Books) -> None:
     with pytest.raises(Conflict) as caught:
         await books.keys.keep(data_key("p-9", 1))
     assert "tenant-key-gone" == caught.value.code
+
+
+async def test_damaged_data_keys_are_dropped_by_their_ids(books: Books) -> None:
+    """Of this tenant alone, and none that was moved meanwhile."""
+    await filled(books)
+    await books.keys.keep_tenant_key(tenant_key(2))
+    await books.keys.replace([Rewrapped("clinic", "clinic-p-2-1", 1, 2, b"under 2")])
+    named = ("clinic-p-1-1", "clinic-p-2-1", "school-p-1-1", "unknown")
+    await books.ledger.append("clinic", an_entry(), [DropDataKeys("clinic", named, 2)])
+    assert ({2: 1}, {1: 2}) == (
+        await books.keys.counts("clinic"),
+        await books.keys.counts("school"),
+    )
+
+
+async def test_damaged_data_keys_are_dropped_with_their_entry_or_not(books: Books) -> None:
+    """If another write of the entry conflicts, they are still there."""
+    await filled(books)
+    impossible = KeepSealed(sealed("p-1"), replaces="sha256:another")
+    with pytest.raises(Conflict):
+        await books.ledger.append(
+            "clinic", an_entry(), [DropDataKeys("clinic", ("clinic-p-1-1",), 2), impossible]
+        )
+    assert {1: 2} == await books.keys.counts("clinic")
 
 
 @pytest.mark.parametrize("pause", [0, 0.002])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from seawall.app.ports import tenant_root
 from seawall.app.shred_keys import is_shredded
+from seawall.core.errors import Error, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ class Due:
     """Something about a tenant's keys that must be done, and by when."""
 
     tenant: str
-    what: Literal["rotate root", "rotate tenant", "finish shredding"]
+    what: Literal["rotate root", "rotate tenant", "finish shredding", "restore root"]
     by: datetime
     is_overdue: bool
     because: str
@@ -99,17 +100,32 @@ class KeySchedule:
         return sorted(found, key=lambda one: one.by)
 
     async def check(self) -> None:
-        """Raise the alarm `keys-overdue` for each tenant with something overdue."""
-        now = self._clock.now()
+        """Raise the alarm `keys-overdue` for each tenant with something overdue.
+
+        A tenant about which nothing can be learnt ends no other's; it is raised at the end.
+        """
+        now, failed = self._clock.now(), []
         for tenant in await self._store.tenants():
             if now - self._told.get(tenant, datetime.min.replace(tzinfo=UTC)) < _AGAIN:
                 continue
-            if any(one.is_overdue for one in await self.due(tenant)):
+            try:
+                due = await self.due(tenant)
+            except Error as error:
+                failed.append(error)
+                continue
+            if any(one.is_overdue for one in due):
                 self._notifier.alarm("keys-overdue", tenant, None)
                 self._told[tenant] = now
+        if failed:
+            raise failed[0]
 
     async def _rotations(self, tenant: str, keys: Sequence[TenantKey]) -> list[Due]:
-        versions = await self._manager.versions(tenant_root(tenant))
+        try:
+            versions = await self._manager.versions(tenant_root(tenant))
+        except Missing as error:
+            if error.code != "root-key-missing":
+                raise
+            return [_lost(tenant, self._clock.now())]
         root = max(versions, key=lambda one: one.version)
         data = max((key for key in keys if key.use == "data"), key=lambda key: key.version)
         # Not every key manager tells when it made a key: then the first key under it does.
@@ -125,6 +141,19 @@ class KeySchedule:
             for what, at, every in rotations
             if now > at + every - _SOON
         ]
+
+
+def _lost(tenant: str, now: datetime) -> Due:
+    """Return what is due where a tenant's keys are there and the root key above them is not."""
+    return Due(
+        tenant,
+        "restore root",
+        now,
+        is_overdue=True,
+        because="the key manager has no root key of this tenant, and nothing of it opens",
+        citation="45 CFR 164.308(a)(7)(ii)(B)",
+        strength="law",
+    )
 
 
 def _moment(at_ms: int) -> datetime:
