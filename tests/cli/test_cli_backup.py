@@ -77,7 +77,6 @@ def test_a_drill_is_recorded_and_no_longer_overdue(backed_up: tuple[Terminal, Pa
 
     drilled = terminal.run("restore", "--drill", "--from", str(folder), "--json").json()
 
-    terminal.run("ledger", "list", "--system")
     after = terminal.run("backup", "status", "--to", str(folder), "--json").json()
     assert (True, False) == (before["drill_overdue"], after["drill_overdue"])
     assert drilled["milliseconds"] == after["drill"]["milliseconds"]
@@ -106,6 +105,12 @@ def test_a_backup_beside_a_server_is_recorded_by_it(tmp_path: Path) -> None:
 def test_without_a_folder_a_backup_is_not_made(backed_up: tuple[Terminal, Path]) -> None:
     """Where neither the option nor the settings name one, that is said."""
     assert "backup-unclear" == backed_up[0].run("backup").code
+
+
+def test_fewer_than_no_snapshots_cannot_be_kept(backed_up: tuple[Terminal, Path]) -> None:
+    """A negative number is a mistake, and lets nothing go."""
+    said = backed_up[0].run("backup", "--to", str(backed_up[1]), "--keep", "-1")
+    assert 2 == said.status
 
 
 def test_the_settings_name_where_backups_go(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -19,10 +20,12 @@ from seawall.cli.options import DataDir, Json, PassphraseFile, open_installation
 from seawall.cli.output import console, print_json, print_table, say
 from seawall.cli.running import fetch_token, send_backup, server_url
 from seawall.compose import (
+    Installation,
     backup_maker,
     backup_verifier,
     drill_backup,
     repository_of,
+    require_settings_repository,
     restore_folder,
 )
 from seawall.config import environment, read_passphrase, read_settings
@@ -30,11 +33,11 @@ from seawall.core.errors import Conflict, Invalid, Missing, Tampered
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from seawall.app.backup.make import Made
+    from seawall.app.backup.restore import Restored
     from seawall.app.backup.verify import Findings
-    from seawall.compose import Installation
 
 commands = typer.Typer(
     help="Make a sealed backup while serving; verify it; say how it stands.",
@@ -52,7 +55,7 @@ def backup(
     context: typer.Context,
     to: To = None,
     keep: Annotated[
-        int | None, typer.Option("--keep", help="How many snapshots stay; 0 means all.")
+        int | None, typer.Option("--keep", min=0, help="How many snapshots stay; 0 means all.")
     ] = None,
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
@@ -65,6 +68,9 @@ def backup(
     folder, set_keep = _place(installation, to)
     began = time.monotonic()
     with _progress("backing up") as progress:
+        if to is None:
+            # To begin one, or another, where one was, the folder is named.
+            asyncio.run(require_settings_repository(installation, folder))
         made = asyncio.run(
             _make(installation, folder, set_keep if keep is None else keep, progress)
         )
@@ -76,6 +82,8 @@ def backup(
         f"made {made.snapshot}: {made.logs} logs, {made.rows} rows, {made.size} bytes in "
         f"{made.files} files, {made.written} bytes of them new, in {seconds} s"
     )
+    for path in made.unread:
+        say(f"warning: {path} of an older snapshot cannot be read; what it may need was kept")
     say("whoever holds this folder and the passphrase, or the key manager, can restore it")
 
 
@@ -84,7 +92,9 @@ async def _make(
 ) -> Made:
     async def record(made: Made) -> None:
         """Make the entry durable: here, or by the server that holds the folder."""
-        said = {"what": "make", **record_backup(made)}
+        backup = installation.settings.backup
+        is_settings = backup is not None and Path(backup.folder).resolve() == folder.resolve()
+        said = {"what": "make", **record_backup(made, is_settings=is_settings)}
         await _record(installation, said)
 
     return await backup_maker(installation, folder, keep).make(record, progress)
@@ -226,6 +236,10 @@ def restore(
             "--successor", help="Behind a known checkpoint: freeze the log, begin a new one."
         ),
     ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="The origin of a known log to give up; again for more."),
+    ] = None,
     drill: Annotated[
         bool, typer.Option("--drill", help="Restore in a scratch place, time it, remove it.")
     ] = False,
@@ -237,18 +251,19 @@ def restore(
     json: Json = False,
 ) -> None:
     """Restore a backup into a new folder, and into an empty database; verify everything first."""
+    wanted = Wanted(
+        snapshot=snapshot,
+        known=tuple(_note(path) for path in checkpoint or ()),
+        is_successor=successor,
+        without=tuple(without or ()),
+    )
     if drill:
-        _drill(source, to, data_dir, passphrase_file, json=json)
+        _drill(source, to, wanted, data_dir, passphrase_file, json=json)
         return
     if to is None:
         raise Invalid("restore-unclear", "no folder to restore into is named", "name it with --to")
     settings = read_settings(to, environment())
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
-    wanted = Wanted(
-        snapshot=snapshot,
-        known=tuple(_note(path) for path in checkpoint or ()),
-        is_successor=successor,
-    )
     began = time.monotonic()
     with _progress("restoring") as progress:
         restored = asyncio.run(
@@ -263,6 +278,7 @@ def restore(
         f"restored {restored.snapshot} of {restored.made}: {restored.logs} logs, "
         f"{restored.rows} rows, all verified, in {told['seconds']} s"
     )
+    say(_opened(restored))
     for log in restored.succeeded:
         say(f"{log}: what was restored is frozen; a new log names it, and the gap")
     say("secrets of endpoints are not in a backup: put them into secrets/ again")
@@ -271,15 +287,24 @@ def restore(
 def _drill(
     source: Path,
     scratch: Path | None,
+    wanted: Wanted,
     data_dir: Path | None,
     passphrase_file: Path | None,
     *,
     json: bool,
 ) -> None:
-    installation = open_installation(data_dir, passphrase_file)
+    settings = read_settings(data_dir, environment())
+    passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
+    installation = Installation.open(settings, passphrase)
     began = time.monotonic()
     with _progress("restore drill") as progress:
-        restored = asyncio.run(drill_backup(installation, source, scratch, progress))
+        restored = asyncio.run(
+            _until_ended(
+                drill_backup(
+                    installation, source, passphrase, wanted, scratch=scratch, progress=progress
+                )
+            )
+        )
     drilled = Drilled(
         restored.snapshot,
         restored.rows,
@@ -294,6 +319,24 @@ def _drill(
         f"restored {drilled.snapshot} in a scratch place and removed it: {drilled.rows} rows, "
         f"{drilled.size} bytes, {drilled.milliseconds / 1000:.1f} s; it is recorded"
     )
+    say(_opened(restored))
+
+
+def _opened(restored: Restored) -> str:
+    return (
+        f"{restored.opened} sealed values were opened; {restored.shredded} were left out, "
+        "whose patients were shredded"
+    )
+
+
+async def _until_ended(working: Coroutine[Any, Any, Restored]) -> Restored:
+    """Let a drill clean up also where the process is told to end."""
+    task = asyncio.ensure_future(working)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def _place(installation: Installation, to: Path | None) -> tuple[Path, int]:

@@ -14,6 +14,7 @@ from seawall.compose.backup import (
     backup_verifier,
     drill_backup,
     repository_of,
+    require_settings_repository,
     restore_folder,
 )
 from seawall.compose.crypto import modules_of
@@ -21,6 +22,7 @@ from seawall.compose.database import DATABASE, LOCK, prepare_shared
 from seawall.compose.datasets import dataset_files, dataset_intents
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
 from seawall.compose.installation import RING, Installation
+from seawall.compose.listening import reloading_on_hangup
 from seawall.compose.witness import create_witness, serve_witness, witness_book
 from seawall.compose.writer import Writer, check_tenant
 
@@ -49,7 +51,9 @@ __all__ = [
     "new_client_key",
     "planning_of",
     "prepare_shared",
+    "reloading_on_hangup",
     "repository_of",
+    "require_settings_repository",
     "restore_folder",
     "run_server",
     "serve_witness",

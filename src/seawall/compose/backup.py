@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,30 +19,31 @@ from seawall.adapters.backup.folder import FolderPlace
 from seawall.adapters.clock import SystemClock, SystemRandom
 from seawall.adapters.db.key_store import SqlKeys
 from seawall.adapters.db.load import FileTarget, not_empty
-from seawall.adapters.db.sqlcipher import connect
+from seawall.adapters.db.schema import REVISION
+from seawall.adapters.db.sqlcipher import FolderLock, connect
 from seawall.adapters.keys.proof import ManagedProof
 from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.app.backup.make import Copied, MakeBackup
-from seawall.app.backup.recording import record_backup
+from seawall.app.backup.recording import record_backup, settings_repository
+from seawall.app.backup.repository import RING as RING_NAME
 from seawall.app.backup.repository import (
-    IDENTITY,
     NoteSigner,
     Repository,
     read_identity,
     read_index,
     sha256,
 )
-from seawall.app.backup.repository import RING as RING_NAME
 from seawall.app.backup.restore import RestoreBackup, Restored, Wanted
 from seawall.app.backup.verify import VerifyBackup
 from seawall.app.ports import SYSTEM_LOG
-from seawall.compose.database import DATABASE, RESTORING, needing_the_library
+from seawall.compose.database import DATABASE, LOCK, RESTORING, needing_the_library
 from seawall.compose.key_manager import key_manager, root_lock
 from seawall.compose.payloads import payloads_of
+from seawall.config import PayloadFolder
 from seawall.core.backup.chunks import BackupKeys
 from seawall.core.backup.statements import untold
-from seawall.core.errors import Conflict, Invalid, Missing
+from seawall.core.errors import Conflict, Invalid, Missing, Refused, Tampered, Unavailable
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ if TYPE_CHECKING:
 _RING: Final = Path("keys") / "ring.json"
 _FILES: Final = ("seawall.toml", "tls/*", "clients/*")
 """What is copied of the folder. `secrets/` is not: what opens others' doors is not ours to copy."""
+_DRILL: Final = "drill-"
 _BUSY_SECONDS: Final = 600.0
+_BUSY_PAUSE: Final = 1.0
+"""So long, and with such pauses, a shredding waits for a backup; then it is left to be resumed."""
 
 
 class _Reading:
@@ -106,27 +111,68 @@ def backup_verifier(
     return VerifyBackup(FolderPlace(folder), keys=keys, vkey=vkey)
 
 
+async def require_settings_repository(installation: Installation, folder: Path) -> bool:
+    """Whether the settings' folder holds a repository; False if none was ever made there.
+
+    `Unavailable` if one was made there and is not there now, as when a mount is absent;
+    `Refused` if another lies there. Nothing is written, and no folder made.
+    """
+    known = await settings_repository(installation.store)
+    try:
+        found = await asyncio.to_thread(repository_of(installation, folder).identity)
+    except Missing as error:
+        if error.code != "backup-missing":
+            raise
+        if known is None:
+            return False
+        raise Unavailable(
+            "backup-unavailable",
+            "the settings' backup folder holds no backup, and the ledger says that one was made",
+            "mount what belongs there; to begin a new one there, name the folder: "
+            "`seawall backup --to DIR`",
+        ) from None
+    if known not in {None, found.repository}:
+        raise Refused(
+            "backup-replaced",
+            "the settings' backup folder holds another backup than the last one made there",
+            "mount what belongs there; to go on with what is there, name the folder: "
+            "`seawall backup --to DIR`",
+        )
+    return True
+
+
 class RepositoryCopies:
     """The KeyCopies port over the repository that the settings name."""
 
-    def __init__(self, installation: Installation, folder: Path) -> None:
+    def __init__(
+        self, installation: Installation, folder: Path, busy_seconds: float = _BUSY_SECONDS
+    ) -> None:
         self._installation = installation
         self._folder = folder
+        self._busy_seconds = busy_seconds
 
     async def rewrite(self, tenant: str) -> int:
-        """Replace the copy of a tenant's keys by what is held now, once no backup is at work."""
-        until = self._installation.clock.monotonic() + _BUSY_SECONDS
+        """Replace the copy of a tenant's keys by what is held now, once no backup is at work.
+
+        0 if no backup was ever made there. One that was made there and is not there now is
+        an error: its copy would open what was shredded.
+        """
+        until = self._installation.clock.monotonic() + self._busy_seconds
         while True:
+            if not await require_settings_repository(self._installation, self._folder):
+                return 0
             try:
                 return await backup_maker(self._installation, self._folder).rewrite_keys(tenant)
-            except Missing as error:
-                if error.code != "backup-missing":
+            except Conflict as conflict:
+                if conflict.code != "backup-in-use":
                     raise
-                return 0
-            except Conflict:
-                if self._installation.clock.monotonic() >= until:
-                    raise
-                await asyncio.sleep(1)
+            if self._installation.clock.monotonic() >= until:
+                raise Conflict(
+                    "backup-in-use",
+                    "a backup is being made, and its copy of the keys is not rewritten yet",
+                    "when it has ended: `seawall keys shred --resume` does what is left",
+                )
+            await asyncio.sleep(_BUSY_PAUSE)
 
 
 def key_copies(installation: Installation) -> list[KeyCopies]:
@@ -146,33 +192,45 @@ class ScheduledBackups:
     async def round(self) -> None:
         """Make a backup if the newest is older than the settings say, or there is none."""
         folder = Path(self._backup.folder)
-        if not await asyncio.to_thread(self._is_due, folder):
+        is_begun = await require_settings_repository(self._installation, folder)
+        if is_begun and not await asyncio.to_thread(self._is_due, folder):
             return
         maker = backup_maker(self._installation, folder, self._backup.keep)
 
         async def record(made: Made) -> None:
             """Make the entry durable."""
             principal = Principal("system", "seawall", SYSTEM_LOG)
-            await self._record.record(principal, {"what": "make", **record_backup(made)})
+            said = {"what": "make", **record_backup(made, is_settings=True)}
+            await self._record.record(principal, said)
 
-        await maker.make(record)
+        made = await maker.make(record)
+        if made.unread:
+            raise Tampered(
+                "backup-damaged",
+                f"an older snapshot cannot be read: {made.unread[0]}",
+                "the new one is whole; `seawall backup verify` names all that is damaged",
+            )
 
     def _is_due(self, folder: Path) -> bool:
-        if FolderPlace(folder).size(IDENTITY) is None:
-            return True
         repository = repository_of(self._installation, folder)
         newest = repository.newest()
         if newest is None:
             return True
-        made = datetime.fromisoformat(repository.manifest(newest).made)
+        try:
+            made = datetime.fromisoformat(repository.manifest(newest).made)
+        except (Missing, Tampered):
+            return True  # What is damaged is no backup.
         return self._installation.clock.now() - made >= timedelta(hours=self._backup.hours)
 
 
 @contextmanager
 def restoring(
-    source: Path, settings: Settings, passphrase: Passphrase
+    source: Path, settings: Settings, passphrase: Passphrase, *, is_drill: bool = False
 ) -> Iterator[tuple[RestoreBackup, RingFile]]:
-    """Yield what restores a repository into a folder, by the key ring that the repository holds."""
+    """Yield what restores a repository into a folder, by the key ring that the repository holds.
+
+    A drill touches no payload store.
+    """
     place = FolderPlace(source)
     ring = _ring_of(place, source, settings, passphrase)
     signing = Ed25519PrivateKey.from_private_bytes(ring.key("checkpoints"))
@@ -186,7 +244,8 @@ def restoring(
             signer=signer,
             clock=SystemClock(),
             random=SystemRandom(),
-            payloads=payloads_of(settings),
+            revision=REVISION,
+            payloads=None if is_drill else payloads_of(settings),
             owner=f"sha256:{sha256(signer.public_key)}",
         ),
         ring,
@@ -204,63 +263,101 @@ async def restore_folder(
 ) -> Restored:
     """Restore into the settings' folder, and into its database if it names one.
 
-    `Conflict` if there is an installation already. Until the end the folder is marked as one
-    that is not served; whatever ends this, restoring again begins anew.
+    `Conflict` if anything is there but the settings, `secrets/` and payloads, or another process
+    restores into it. Until the end the folder is marked as one that is not served; whatever ends
+    this, restoring again begins anew.
     """
     folder = settings.data_dir
-    if (folder / _RING).exists() and not (folder / RESTORING).exists():
-        raise not_empty()
+    _require_empty(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with restoring(source, settings, passphrase) as (restore, ring):
-        if (folder / RESTORING).exists():
-            for left in (_RING, Path(DATABASE)):
-                (folder / left).unlink(missing_ok=True)
-        target = _target(settings, ring, owner)
-        _write(folder / RESTORING, b"this folder is being restored\n")
-        raw = restore.ring()
+    lock = FolderLock(folder / LOCK)
+    try:
+        _require_empty(settings)
+        with restoring(source, settings, passphrase) as (restore, ring):
+            _sweep(folder)
+            target = _target(settings, ring, owner)
+            _write(folder / RESTORING, b"this folder is being restored\n")
+            raw = restore.ring()
 
-        def keep(restored: Restored) -> None:
-            """Write the configuration, then the key ring."""
-            for path, content in restored.files:
-                if not (folder / path).exists():
-                    _write(folder / path, content)
-            _write(folder / _RING, raw)
+            def keep(restored: Restored) -> None:
+                """Write the configuration, then the key ring."""
+                for path, content in restored.files:
+                    if not (folder / path).exists():
+                        _write(folder / path, content)
+                _write(folder / _RING, raw)
 
-        restored = await restore.restore(wanted, target, keep, progress)
-        (folder / RESTORING).unlink()
-        _flush(folder)
+            restored = await restore.restore(wanted, target, keep, progress)
+            (folder / RESTORING).unlink()
+            _flush(folder)
+    finally:
+        lock.release()
     return restored
+
+
+def _require_empty(settings: Settings) -> None:
+    """Raise `Conflict` unless a folder may be restored into: new, or half restored before."""
+    folder = settings.data_dir
+    allowed = {"seawall.toml", "secrets", LOCK}
+    if isinstance(settings.payloads, PayloadFolder):
+        within = (folder / settings.payloads.folder).resolve()
+        if within.is_relative_to(folder.resolve()):
+            allowed.add(within.relative_to(folder.resolve()).parts[0])
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    if RESTORING not in there and there - allowed:
+        raise not_empty()
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what a restoring that was ended left; the folder is claimed."""
+    (folder / _RING).unlink(missing_ok=True)
+    for path in folder.glob(f"{DATABASE}*"):
+        path.unlink()
 
 
 async def drill_backup(
     installation: Installation,
     source: Path,
+    passphrase: Passphrase,
+    wanted: Wanted | None = None,
+    *,
     scratch: Path | None = None,
     progress: Callable[[str, int], None] = lambda _what, _size: None,
 ) -> Restored:
-    """Restore the newest snapshot into a folder that is removed afterwards.
+    """Restore a snapshot into a folder that is removed afterwards, as a restoring would.
 
-    The database is an embedded one, whatever the installation's: a backup is the same for both.
+    By the key ring that the repository holds, opened by the passphrase. The database is an
+    embedded one, whatever the installation's: a backup is the same for both.
+    What drills that were ended left is removed first.
     """
-    repository = repository_of(installation, source)
-    repository.identity()
+    repository_of(installation, source).identity()
     within = scratch or installation.settings.data_dir
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="drill-", dir=within))
+    await asyncio.to_thread(_sweep_drills, within)
+    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=_DRILL, dir=within))
+    lock = FolderLock(place / LOCK)
     try:
-        restore = RestoreBackup(
-            repository=repository,
-            keeper=_keeper(installation.settings, installation.ring, None),
-            proof=ManagedProof(installation.key_manager),
-            signer=_signer(installation),
-            clock=installation.clock,
-            random=installation.random,
-        )
-        key = installation.ring.key("database")
-        target = FileTarget(place / DATABASE, lambda path: connect(path, key))
-        await asyncio.to_thread(restore.ring)
-        return await restore.restore(Wanted(is_drill=True), target, progress=progress)
+        settings = installation.settings
+        with restoring(source, settings, passphrase, is_drill=True) as (restore, ring):
+            key = ring.key("database")
+            target = FileTarget(place / DATABASE, lambda path: connect(path, key))
+            await asyncio.to_thread(restore.ring)
+            drilled = replace(wanted or Wanted(), is_drill=True)
+            return await restore.restore(drilled, target, progress=progress)
     finally:
+        lock.release()
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+
+def _sweep_drills(within: Path) -> None:
+    """Remove the scratch places of drills that were ended; a running one holds its own."""
+    for place in within.glob(f"{_DRILL}*"):
+        if not (place / LOCK).is_file():
+            continue
+        try:
+            lock = FolderLock(place / LOCK)
+        except Conflict:
+            continue
+        shutil.rmtree(place, ignore_errors=True)
+        lock.release()
 
 
 def _target(settings: Settings, ring: RingFile, owner: str | None) -> LoadTarget:

@@ -131,3 +131,9 @@ def test_the_oldest_snapshots_go() -> None:
     assert ["a"] == list(oldest_beyond(["a", "b", "c"], 2))
     assert [] == list(oldest_beyond(["a", "b", "c"], 0))
     assert [] == list(oldest_beyond(["a"], 2))
+
+
+@pytest.mark.parametrize("keep", [-1, -2, -(10**9)])
+def test_the_newest_snapshot_never_goes(keep: int) -> None:
+    """What is no number of snapshots lets none go."""
+    assert [] == list(oldest_beyond(["a", "b", "c"], keep))

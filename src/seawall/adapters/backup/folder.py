@@ -6,13 +6,16 @@ and goes with the next backup.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from seawall.core.errors import Conflict, Missing, Unavailable
+from seawall.core.backup.rows import MOST_BYTES
+from seawall.core.errors import Conflict, Missing, Tampered, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +33,15 @@ class FolderPlace:
         self._touching = threading.Lock()
 
     @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Hold the folder, making it first; `Conflict` if another process does."""
+    def claim(self, *, begin: bool = False) -> Iterator[None]:
+        """Hold the folder, making it first where one may begin; `Conflict` if another does.
+
+        Where none may begin, a folder that is not there, such as a mount that is not, is
+        `Unavailable` and is not made.
+        """
         with _foreign_errors("claimed"):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if begin:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             held = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
@@ -49,18 +57,27 @@ class FolderPlace:
             os.close(held)
 
     def size(self, path: str) -> int | None:
-        """Return a file's size, or None if there is none."""
+        """Return a file's size, or None if there is none, or something that is no file."""
         try:
-            return (self._folder / path).stat().st_size
-        except FileNotFoundError:
+            found = (self._folder / path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise _unavailable("read", error) from None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def read(self, path: str) -> bytes:
-        """Return a file; `Missing` if there is none."""
+    def read(self, path: str, most: int = MOST_BYTES) -> bytes:
+        """Return a file; `Missing` if there is none, `Tampered` if it is longer than `most`.
+
+        What is no file, such as a pipe or a link, is `Tampered` and waited for by nobody.
+        """
         try:
-            return (self._folder / path).read_bytes()
+            held = os.open(self._folder / path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            with os.fdopen(held, "rb") as file:
+                found = os.fstat(held)
+                if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+                    raise _no_such(path)
+                raw = file.read(most + 1)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise Missing(
                 "backup-file-missing",
@@ -68,7 +85,12 @@ class FolderPlace:
                 "`seawall backup verify` names all that is missing; use another copy",
             ) from None
         except OSError as error:
+            if error.errno in {errno.ELOOP, errno.ENXIO}:
+                raise _no_such(path) from None
             raise _unavailable("read", error) from None
+        if len(raw) > most:
+            raise _no_such(path)
+        return raw
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file durably, whole or not at all."""
@@ -129,6 +151,14 @@ def _foreign_errors(what: str) -> Iterator[None]:
 
 def _raise(error: OSError) -> None:
     raise _unavailable("read", error)
+
+
+def _no_such(path: str) -> Tampered:
+    return Tampered(
+        "backup-tampered",
+        f"something lies at {path} that a backup does not hold: no file, or one too large",
+        "`seawall backup verify` names all such; use another copy, and treat it as an incident",
+    )
 
 
 def _unavailable(what: str, error: OSError) -> Unavailable:

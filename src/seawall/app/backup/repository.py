@@ -26,7 +26,7 @@ from seawall.core.backup.statements import (
     sign,
     untold,
 )
-from seawall.core.errors import Missing, Refused
+from seawall.core.errors import Error, Missing, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -39,6 +39,10 @@ IDENTITY: Final = "seawall-backup.json"
 INDEX: Final = "index"
 RING: Final = "ring"
 """Under which name the key ring's file lies in the key part."""
+_SHARED: Final = ("chunks/", "payloads/")
+"""Where files lie that several snapshots need."""
+MOST_STATED: Final = 1 << 24
+"""No statement that is read before its signature is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Repository:
     def identity(self) -> Identity:
         """Return which repository this is; `Missing` if it is none, `Tampered` if another's."""
         identity = read_identity(self.place)
-        if identity.vkey.split("+")[2] != self._vkey(identity.repository).split("+")[2]:
+        if _key_of(identity.vkey) != _key_of(self._vkey(identity.repository)):
             raise Refused(
                 "backup-of-another",
                 "this backup was signed by another installation's key",
@@ -70,19 +74,30 @@ class Repository:
         return identity
 
     def ensure(self, random: Random) -> Identity:
-        """Return which repository this is, beginning one in an empty place."""
+        """Return which repository this is, beginning one in an empty place.
+
+        It begins with an index of nothing: one that is missing later was taken away.
+        """
         if self.place.size(IDENTITY) is None:
-            if any(True for _ in self.place.paths()):
+            if any(path != f"{IDENTITY}.new" for path in self.place.paths()):
                 untold_place()
             repository = random.bytes(16).hex()
             made = Identity(repository, self._vkey(repository))
             self.place.write(IDENTITY, made.to_bytes())
-        return self.identity()
-
-    def index(self) -> Index:
-        """Return what counts; an empty index if there is none yet. `Tampered` if untrusted."""
         identity = self.identity()
         if self.place.size(INDEX) is None:
+            self.write_index(self.index())
+        return identity
+
+    def index(self) -> Index:
+        """Return what counts; `Tampered` if untrusted.
+
+        An empty index where none was written yet: then there is no snapshot and no key either.
+        """
+        identity = self.identity()
+        if self.place.size(INDEX) is None:
+            if any(path.startswith(("snapshots/", "keys/")) for path in self.place.paths()):
+                untold(INDEX)
             return Index(identity.repository, 0, sha256(identity.to_bytes()))
         return read_index(self.place, identity)
 
@@ -118,22 +133,35 @@ class Repository:
         names = [name for name, _ in self.index().snapshots]
         return names[-1] if names else None
 
-    def needed(self, index: Index) -> set[str]:
-        """Return every file that an index and its snapshots name."""
+    def needed(self, index: Index) -> tuple[set[str], tuple[str, ...]]:
+        """Return every file that an index and its snapshots name, and the listings unread.
+
+        Of a snapshot whose listing cannot be read nobody knows what it needs.
+        """
         needed = {IDENTITY, INDEX, *(path for path, _ in index.keys)}
+        unread = []
         for name, _ in index.snapshots:
             needed.update(f"snapshots/{name}/{part}" for part in ("note", "files", "manifest"))
-            needed.update(self.listing(name))
-        return needed
+            try:
+                needed.update(self.listing(name))
+            except Error:
+                unread.append(f"snapshots/{name}/files")
+        return needed, tuple(unread)
 
-    def sweep(self, index: Index) -> int:
-        """Delete what no snapshot needs, and what ended processes left; return how many files."""
-        needed = self.needed(index)
+    def sweep(self, index: Index) -> tuple[str, ...]:
+        """Delete what no snapshot needs, and what ended processes left.
+
+        Return the listings that cannot be read: while there are such, chunks and payloads
+        stay that nothing else names. Older key parts go first, and whatever else there is.
+        """
+        needed, unread = self.needed(index)
         extra = [path for path in self.place.paths() if path not in needed]
-        for path in extra:
+        for path in sorted(extra, key=lambda one: not one.startswith("keys/")):
+            if unread and path.startswith(_SHARED) and not path.endswith(".new"):
+                continue
             self.place.delete(path)
         self.place.settle()
-        return len(extra)
+        return unread
 
     def _note(self, name: str) -> SnapshotNote:
         listed = dict(self.index().snapshots).get(name)
@@ -148,7 +176,7 @@ class Repository:
 def read_identity(place: BackupPlace) -> Identity:
     """Return which repository lies at a place; `Missing` (`backup-missing`) if none does."""
     try:
-        return Identity.from_bytes(place.read(IDENTITY))
+        return Identity.from_bytes(place.read(IDENTITY, MOST_STATED))
     except Missing:
         raise Missing(
             "backup-missing",
@@ -159,7 +187,7 @@ def read_identity(place: BackupPlace) -> Identity:
 
 def read_index(place: BackupPlace, identity: Identity) -> Index:
     """Return a repository's index; `Tampered` unless its key signed it for this repository."""
-    index = Index.read(place.read(INDEX), identity.vkey)
+    index = Index.read(place.read(INDEX, MOST_STATED), identity.vkey)
     if (index.repository, index.form) != (identity.repository, sha256(identity.to_bytes())):
         untold()
     return index
@@ -169,7 +197,7 @@ def read_snapshot_note(
     place: BackupPlace, identity: Identity, name: str, digest: str
 ) -> SnapshotNote:
     """Return a snapshot's note; `Tampered` unless it is the one that the index names."""
-    raw = place.read(f"snapshots/{name}/note")
+    raw = place.read(f"snapshots/{name}/note", MOST_STATED)
     note = SnapshotNote.read(raw, identity.vkey)
     if sha256(raw) != digest or (note.repository, note.name) != (identity.repository, name):
         untold()
@@ -188,6 +216,11 @@ def without(index: Index, names: Collection[str]) -> Index:
     """Return an index without some snapshots."""
     kept = tuple(one for one in index.snapshots if one[0] not in names)
     return replace(index, snapshots=kept)
+
+
+def _key_of(vkey: str) -> str:
+    """Return the key of a verifier key, whose base64 may hold a + itself."""
+    return vkey.split("+", 2)[2]
 
 
 def sha256(raw: bytes) -> str:

@@ -11,7 +11,7 @@ from seawall.core.backup.chunks import NONCE, OVERHEAD
 from seawall.core.backup.manifest import Chunk
 from seawall.core.backup.rows import encode_rows
 from seawall.core.backup.statements import Stored
-from seawall.core.errors import Error
+from seawall.core.errors import Missing, Tampered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,9 @@ _THREADS: Final = 2
 _WAITING: Final = 6
 """So many chunks may wait to be written: what bounds memory."""
 _SAMPLE: Final = 16
-"""Of so many chunks that are there already, one is opened: a backup notices a dying disk."""
+"""Of so many files that are there already, one is read: a backup notices a dying disk."""
+_SMALL: Final = 256
+"""Of a snapshot of fewer files all are read."""
 
 
 class Storing:
@@ -47,7 +49,9 @@ class Storing:
         self._pool = ThreadPoolExecutor(_THREADS, "backup")
         self._room = threading.BoundedSemaphore(_WAITING)
         self._stored: list[Future[tuple[Chunk, Stored]]] = []
-        self._met = 0
+        # At random, so that no file is passed over by every backup.
+        self._met = random.bytes(1)[0] if len(before) > _SMALL else None
+        self._differing: set[str] = set()
         self.written = 0
         """Bytes that were not there before."""
 
@@ -117,25 +121,53 @@ class Storing:
     def _kept(self, chunk: Chunk) -> Stored | None:
         """Return a chunk's file if it is there, of its size, and, of a sample, opens.
 
-        One that no listing names is of a backup that was ended: it is read whole.
+        One that no listing names is of a backup that was ended: it is read whole. One that
+        was found to differ is not kept whoever asks again.
         """
-        repository = self._repository
-        if repository.place.size(chunk.path) != chunk.size + OVERHEAD:
+        size = chunk.size + OVERHEAD
+        if chunk.path in self._differing or self._repository.place.size(chunk.path) != size:
             return None
-        self._met += 1
         held = self._before.get(chunk.path)
-        if held is not None and self._met % _SAMPLE:
+        if held is not None and not self._is_looked_at():
             return held
-        sealed = repository.place.read(chunk.path)
         try:
-            repository.keys.open_chunk(chunk.id, sealed)
-        except Error:
+            sealed = self._repository.place.read(chunk.path, size)
+            self._repository.keys.open_chunk(chunk.id, sealed)
+            found = Stored(len(sealed), sha256(sealed))
+            if held in {None, found}:
+                return found
+        except (Missing, Tampered):
+            pass
+        self._differing.add(chunk.path)
+        return None
+
+    def payload(self, named: str) -> Stored | None:
+        """Return a payload's file if it is there, as large as before, and, of a sample, itself."""
+        path, place = payload_path(named), self._repository.place
+        size, held = place.size(path), self._before.get(path)
+        if size is None or (held is not None and size != held.size):
             return None
-        found = Stored(len(sealed), sha256(sealed))
-        return found if held in {None, found} else None
+        if held is not None and not self._is_looked_at():
+            return held
+        try:
+            is_itself = sha256(place.read(path)) == named
+        except (Missing, Tampered):
+            return None
+        return Stored(size, named) if is_itself else None
+
+    def _is_looked_at(self) -> bool:
+        if self._met is None:
+            return True
+        self._met += 1
+        return self._met % _SAMPLE == 0
 
     def _raise_early(self) -> None:
         """Raise what an earlier chunk failed with: a full disk ends a backup soon."""
         for future in self._stored[-_WAITING * 2 :]:
             if future.done():
                 future.result()
+
+
+def payload_path(named: str) -> str:
+    """Return where the payload of a digest lies, in hex."""
+    return f"payloads/{named[:2]}/{named}"

@@ -174,7 +174,7 @@ class VerifyBackup:
     def _file(self, path: str, held: Stored) -> tuple[str, str | None]:
         """Return what is wrong with a file, or None."""
         try:
-            raw = self._place.read(path)
+            raw = self._place.read(path, held.size)
         except Error as error:
             return path, _fault(error)
         if len(raw) != held.size or sha256(raw) != held.digest:

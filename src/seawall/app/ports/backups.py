@@ -22,16 +22,22 @@ if TYPE_CHECKING:
 class BackupPlace(Protocol):
     """A place that keeps files by relative paths, such as a folder or a mount."""
 
-    def claim(self) -> AbstractContextManager[None]:
-        """Hold the place alone; `Conflict` (`backup-in-use`) if another process does."""
+    def claim(self, *, begin: bool = False) -> AbstractContextManager[None]:
+        """Hold the place alone; `Conflict` (`backup-in-use`) if another process does.
+
+        It is made only where one may `begin`; else one that is not there is `Unavailable`.
+        """
         ...
 
     def size(self, path: str) -> int | None:
         """Return a file's size, or None if there is none."""
         ...
 
-    def read(self, path: str) -> bytes:
-        """Return a file; `Missing` (`backup-file-missing`) if there is none."""
+    def read(self, path: str, most: int = ...) -> bytes:
+        """Return a file; `Missing` (`backup-file-missing`) if there is none.
+
+        `Tampered` if it is longer than `most` bytes, or no file at all.
+        """
         ...
 
     def write(self, path: str, content: bytes) -> None:
