@@ -23,7 +23,9 @@ from seawall.compose import (
     Installation,
     backup_maker,
     backup_verifier,
+    differing_from_ledger,
     drill_backup,
+    is_older_than_ledger,
     repository_of,
     require_settings_repository,
     restore_folder,
@@ -71,17 +73,21 @@ def backup(
         if to is None:
             # To begin one, or another, where one was, the folder is named.
             asyncio.run(require_settings_repository(installation, folder))
+        was_older = asyncio.run(is_older_than_ledger(installation, folder))
         made = asyncio.run(
             _make(installation, folder, set_keep if keep is None else keep, progress)
         )
     seconds = round(time.monotonic() - began, 1)
     if json:
-        print_json({**asdict(made), "folder": str(folder), "seconds": seconds})
+        told = {**asdict(made), "folder": str(folder), "seconds": seconds}
+        print_json({**told, "was_older": was_older})
         return
     say(
         f"made {made.snapshot}: {made.logs} logs, {made.rows} rows, {made.size} bytes in "
         f"{made.files} files, {made.written} bytes of them new, in {seconds} s"
     )
+    if was_older:
+        say("warning: the folder lacked the last backup: it was ended, or an older copy lies there")
     for path in made.unread:
         say(f"warning: {path} of an older snapshot cannot be read; what it may need was kept")
     say("whoever holds this folder and the passphrase, or the key manager, can restore it")
@@ -142,6 +148,8 @@ def verify(
         found = backup_verifier(folder, installation, vkey).verify(
             lambda size: progress("files", size)
         )
+    if installation is not None and found.is_sound:
+        found.damaged |= asyncio.run(differing_from_ledger(installation, folder))
     if json:
         print_json({**asdict(found), "sound": found.is_sound})
     else:
@@ -171,7 +179,7 @@ def status(
     passphrase_file: PassphraseFile = None,
     json: Json = False,
 ) -> None:
-    """Say which snapshots there are, when the last drill was, and whether one is overdue."""
+    """Say which snapshots there are, whether they are this ledger's, and when a drill was."""
     installation = open_installation(data_dir, passphrase_file)
     folder, _ = _place(installation, to)
     told = asyncio.run(_status(installation, folder))
@@ -183,6 +191,8 @@ def status(
         for one in told["snapshots"]
     ]
     print_table("", ("snapshot", "made", "rows", "logs"), rows)
+    for path, what in told["differing"].items():
+        say(f"warning: {path} is {what}")
     drilled = told["drill"]
     say(f"last drill: {drilled['at'] if drilled else 'none'}")
     if told["drill_overdue"]:
@@ -212,6 +222,7 @@ async def _status(installation: Installation, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "repository": index.repository,
         "snapshots": snapshots,
+        "differing": await differing_from_ledger(installation, folder),
         "drill": drilled,
         "drill_days": days,
         "drill_overdue": is_overdue,

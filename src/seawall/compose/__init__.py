@@ -12,12 +12,13 @@ from seawall.compose.backup import (
     RepositoryCopies,
     backup_maker,
     backup_verifier,
+    differing_from_ledger,
     drill_backup,
+    is_older_than_ledger,
     repository_of,
     require_settings_repository,
     restore_folder,
 )
-from seawall.compose.crypto import modules_of
 from seawall.compose.database import DATABASE, LOCK, prepare_shared
 from seawall.compose.datasets import dataset_files, dataset_intents
 from seawall.compose.edges import client_assertion, is_free, log_to, new_client_key, run_server
@@ -44,10 +45,11 @@ __all__ = [
     "create_witness",
     "dataset_files",
     "dataset_intents",
+    "differing_from_ledger",
     "drill_backup",
     "is_free",
+    "is_older_than_ledger",
     "log_to",
-    "modules_of",
     "new_client_key",
     "planning_of",
     "prepare_shared",

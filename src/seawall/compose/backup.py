@@ -24,16 +24,18 @@ from seawall.adapters.db.sqlcipher import FolderLock, connect
 from seawall.adapters.keys.proof import ManagedProof
 from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.keys.ring_file import RingFile
+from seawall.app.backup.current import OLDER, differing, is_older, require_current
 from seawall.app.backup.make import Copied, MakeBackup
 from seawall.app.backup.recording import record_backup, settings_repository
-from seawall.app.backup.repository import RING as RING_NAME
 from seawall.app.backup.repository import (
+    INDEX,
     NoteSigner,
     Repository,
     read_identity,
     read_index,
     sha256,
 )
+from seawall.app.backup.repository import RING as RING_NAME
 from seawall.app.backup.restore import RestoreBackup, Restored, Wanted
 from seawall.app.backup.verify import VerifyBackup
 from seawall.app.ports import SYSTEM_LOG
@@ -141,6 +143,21 @@ async def require_settings_repository(installation: Installation, folder: Path) 
     return True
 
 
+async def differing_from_ledger(installation: Installation, folder: Path) -> dict[str, str]:
+    """Return by file what of a backup is not as the installation's ledger knows it."""
+    return await differing(installation.store, repository_of(installation, folder))
+
+
+async def is_older_than_ledger(installation: Installation, folder: Path) -> bool:
+    """Whether a folder lacks the backup that was recorded last of its repository."""
+    try:
+        return await is_older(installation.store, repository_of(installation, folder))
+    except Missing as error:
+        if error.code != "backup-missing":
+            raise
+        return False
+
+
 class RepositoryCopies:
     """The KeyCopies port over the repository that the settings name."""
 
@@ -203,7 +220,11 @@ class ScheduledBackups:
             said = {"what": "make", **record_backup(made, is_settings=True)}
             await self._record.record(principal, said)
 
+        was_older = await is_older_than_ledger(self._installation, folder)
         made = await maker.make(record)
+        if was_older:
+            # The new one is whole; that the folder was not as it was left is told all the same.
+            require_current({INDEX: OLDER})
         if made.unread:
             raise Tampered(
                 "backup-damaged",
@@ -330,6 +351,7 @@ async def drill_backup(
     What drills that were ended left is removed first.
     """
     repository_of(installation, source).identity()
+    require_current(await differing_from_ledger(installation, source))
     within = scratch or installation.settings.data_dir
     await asyncio.to_thread(_sweep_drills, within)
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=_DRILL, dir=within))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from seawall.app.backup.repository import (
     IDENTITY,
     INDEX,
+    MOST_STATED,
     read_bound_listing,
     read_identity,
     read_index,
@@ -28,7 +29,7 @@ from seawall.app.backup.repository import (
     sha256,
 )
 from seawall.core.backup.manifest import Manifest
-from seawall.core.errors import Error, Invalid
+from seawall.core.errors import Conflict, Error, Invalid, Missing, Tampered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from seawall.core.backup.statements import Identity, Index, Stored
 
 _THREADS: Final = 2
+_LOOKS: Final = 3
+"""So often all is looked at anew when the index changed meanwhile."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,30 @@ class VerifyBackup:
         self._vkey = vkey
 
     def verify(self, tell: Callable[[int], None] = lambda _size: None) -> Findings:
-        """Return what was found; `Missing` if there is no backup."""
+        """Return what was found; `Missing` if there is no backup.
+
+        Where a backup that was made meanwhile may be what was found, it is looked for again;
+        `Conflict` (`backup-in-use`) if that never ends.
+        """
+        for _ in range(_LOOKS):
+            before = self._stated()
+            found = self._look(tell)
+            if (found.is_sound and not found.extra) or before == self._stated():
+                return found
+        raise Conflict(
+            "backup-in-use",
+            "backups were made while this one was verified, again and again",
+            "verify it when none is being made",
+        )
+
+    def _stated(self) -> bytes:
+        """Return the index as it lies there: what takes files away replaces it first."""
+        try:
+            return self._place.read(INDEX, MOST_STATED)
+        except (Missing, Tampered):
+            return b""
+
+    def _look(self, tell: Callable[[int], None]) -> Findings:
         found = Findings(is_opened=self._keys is not None)
         seen = {IDENTITY, INDEX}
         identity = self._identity(found)  # 1
