@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from seawall.adapters.fips import ThisProcess, crypto_modules
 from seawall.core.errors import Refused
-from seawall.core.fips import Behaviour, require_fips
+from seawall.core.fips import Behaviour, mode_of, require_fips
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIPS: Final = Behaviour(says_fips=True, encrypts=True, allows_md5=False)
 PLAIN: Final = Behaviour(says_fips=False, encrypts=True, allows_md5=True)
 BROKEN: Final = Behaviour(says_fips=True, encrypts=False, allows_md5=False)
 """As the wheel of `cryptography` is, whose OpenSSL loads no provider."""
+NO_PROVIDER: Final = """
+openssl_conf = openssl_init
+[openssl_init]
+alg_section = algorithm_sect
+[algorithm_sect]
+default_properties = fips=yes
+"""
+"""A configuration of OpenSSL that asks for FIPS mode, and loads no provider that has it."""
 APART: Final = {"has_own_database": True, "has_passphrase": False, "has_time_stamps": False}
 """The folder's own database, its key ring opened by a key manager or a mounted secret."""
 
@@ -26,7 +44,7 @@ class Reported:
     one: Behaviour = FIPS
     two: Behaviour = FIPS
     three: Behaviour = FIPS
-    shared: tuple[tuple[str, bool], ...] = (("libcrypto.so.3", True),)
+    shared: tuple[tuple[str, Behaviour], ...] = (("libcrypto.so.3", FIPS),)
     packages: tuple[str, ...] = ("psycopg", "pyarrow", "rfc3161-client", "argon2-cffi")
 
     def cryptography(self) -> tuple[str, Behaviour]:
@@ -41,7 +59,7 @@ class Reported:
         """Say."""
         return "4.19 with openssl", self.three
 
-    def loaded(self) -> list[tuple[str, bool]]:
+    def loaded(self) -> list[tuple[str, Behaviour]]:
         """Say."""
         return list(self.shared)
 
@@ -85,10 +103,15 @@ def test_on_postgresql_sqlcipher_is_not_used() -> None:
     shared = {"has_own_database": False}
 
     assert "" == lacking(Reported(three=PLAIN), **shared)
-    assert "libpq" == lacking(
-        Reported(shared=(("libcrypto.so.3", True), ("libcrypto-1f.so", False))), **shared
-    )
     assert "libpq" == lacking(Reported(shared=()), **shared)
+
+
+@pytest.mark.parametrize("behaviour", [PLAIN, BROKEN, replace(FIPS, allows_md5=True)])
+def test_one_shared_library_that_is_not_in_fips_mode_is_enough(behaviour: Behaviour) -> None:
+    """What libpq uses of several is not seen, and its word alone is not enough either."""
+    mixed = Reported(shared=(("libcrypto.so.3", FIPS), ("libcrypto-1f.so", behaviour)))
+
+    assert "libpq" == lacking(mixed, has_own_database=False)
 
 
 @pytest.mark.parametrize(
@@ -108,24 +131,70 @@ def test_what_is_not_installed_is_not_listed() -> None:
 
 
 def test_this_process_can_be_asked() -> None:
-    """Each library here says its version, and works."""
+    """Each library here says its own version, and works."""
     here = ThisProcess()
+    said = {
+        "cryptography": here.cryptography(),
+        "python": here.python(),
+        "sqlcipher": here.sqlcipher(),
+    }
 
-    for said, behaviour in (here.cryptography(), here.python(), here.sqlcipher()):
-        assert ("OpenSSL" in said, True) == (True, behaviour.encrypts)
+    assert [True] * 3 == [behaviour.encrypts for _, behaviour in said.values()]
+    assert said["cryptography"][0].startswith(f"{version('cryptography')} with OpenSSL ")
+    assert ssl.OPENSSL_VERSION == said["python"][0]
+    assert re.match(r"4\.\d+\.\d+ \w+ with openssl: OpenSSL \d", said["sqlcipher"][0])
 
 
-def test_md5_is_seen_where_it_works() -> None:
-    """Where this process is not in FIPS mode, its MD5 works, and the probe says so."""
-    for _, behaviour in (ThisProcess().cryptography(), ThisProcess().python()):
-        assert behaviour.says_fips is not behaviour.allows_md5
-
-
-def test_shared_libraries_are_asked_by_their_own_function() -> None:
-    """The libcrypto that Python uses is among those loaded, and says what Python says of it."""
+def test_a_shared_library_is_asked_and_tried() -> None:
+    """The libcrypto that Python loads says what Python says of it, and offers what it offers."""
     here = ThisProcess()
+    _, python = here.python()
 
-    assert {here.python()[1].says_fips} >= {is_fips for _, is_fips in here.loaded()[:1]}
+    loaded = dict(here.loaded())
+
+    assert python in loaded.values()
+    assert all(name.startswith("libcrypto") for name in loaded)
+
+
+PROBE: Final = """
+import json, psycopg
+from dataclasses import asdict
+from seawall.adapters.fips import ThisProcess
+here = ThisProcess()
+asked = {"python": here.python(), "cryptography": here.cryptography()}
+asked |= {"sqlcipher": here.sqlcipher()} | {name: (name, one) for name, one in here.loaded()}
+print(json.dumps({name: asdict(behaviour) for name, (_, behaviour) in asked.items()}))
+"""
+
+
+def asked_with(configuration: str, folder: Path) -> dict[str, Behaviour]:
+    """Ask the libraries of a process of its own, under a configuration of OpenSSL's."""
+    (folder / "openssl.cnf").write_text(configuration, encoding="ascii")
+    done = subprocess.run(  # noqa: S603  the program above
+        [sys.executable, "-c", PROBE],
+        env={**os.environ, "OPENSSL_CONF": str(folder / "openssl.cnf")},
+        capture_output=True,
+        check=True,
+    )
+    return {name: Behaviour(**said) for name, said in json.loads(done.stdout).items()}
+
+
+def test_fips_mode_without_a_provider_is_found_out_in_every_library(tmp_path: Path) -> None:
+    """Under a configuration that asks for it and has no provider, each says so and cannot encrypt.
+
+    The library that connects to PostgreSQL is among them: its word alone does not count.
+    """
+    asked = asked_with(NO_PROVIDER, tmp_path)
+
+    assert {"python", "cryptography", "sqlcipher"} < set(asked)
+    assert {"broken"} == {mode_of(behaviour) for behaviour in asked.values()}
+
+
+def test_without_fips_mode_every_library_works(tmp_path: Path) -> None:
+    """Under an empty configuration each encrypts, and none says FIPS mode."""
+    asked = asked_with("", tmp_path)
+
+    assert {(False, True)} == {(one.says_fips, one.encrypts) for one in asked.values()}
 
 
 def test_a_package_that_is_none_has_no_version() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -56,3 +59,48 @@ def test_the_setting_may_stand_in_the_file(tmp_path: Path, text: str, *, expecte
     (tmp_path / "seawall.toml").write_text(f"fips_required = {text}\n", encoding="utf-8")
 
     assert expected == Terminal(tmp_path).run("crypto", "--json").json()["fips_required"]
+
+
+NO_PROVIDER: Final = """
+openssl_conf = openssl_init
+[openssl_init]
+alg_section = algorithm_sect
+[algorithm_sect]
+default_properties = fips=yes
+"""
+"""A configuration of OpenSSL that asks for FIPS mode, and loads no provider that has it."""
+
+
+def without_provider(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, where no OpenSSL can encrypt."""
+    (folder / "openssl.cnf").write_text(NO_PROVIDER, encoding="ascii")
+    return subprocess.run(  # noqa: S603  our own program
+        [sys.executable, "-c", "from seawall.cli import main; main()", *command],
+        env={"OPENSSL_CONF": str(folder / "openssl.cnf"), "SEAWALL_DATA_DIR": str(folder / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_modules_are_told_where_none_of_them_works(tmp_path: Path) -> None:
+    """In the state that it is asked about, where most of the program does not load, it answers."""
+    said = without_provider(tmp_path, "crypto", "--json")
+
+    modes = {one["module"]: one["mode"] for one in json.loads(said.stdout)["modules"]}
+    assert (0, {"broken"}) == (
+        said.returncode,
+        {modes[name] for name in ("cryptography", "Python", "SQLCipher")},
+    )
+
+
+def test_other_commands_say_that_no_module_works(tmp_path: Path) -> None:
+    """Nothing starts, and two lines say why and what tells more."""
+    said = without_provider(tmp_path, "init", "--tenant", "hillside")
+
+    assert (1, True, False, False) == (
+        said.returncode,
+        "[crypto-broken]" in said.stderr,
+        "Traceback" in said.stderr,
+        (tmp_path / "data").exists(),
+    )

@@ -12,7 +12,8 @@ import re
 import ssl
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import cryptography
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
@@ -23,12 +24,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from seawall.core.fips import Behaviour, CryptoModule, mode_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _SQLCIPHER_KEY: Final = "pragma key = \"x'" + "00" * 32 + "'\""
 _LOADED: Final = re.compile(r"\S*/libcrypto[^/\s]*\.so[^/\s]*")
 _NEEDED: Final = re.compile(rb"\0libcrypto\.so\.[0-9.]+\0")
 """How an ELF file names the shared libcrypto that it needs."""
+_SILENT: Final = "its library does not start"
+_BROKEN: Final = Behaviour(says_fips=True, encrypts=False, allows_md5=False)
+_NOTHING: Final = Behaviour(says_fips=False, encrypts=False, allows_md5=True)
 _FAILURES: Final = (ValueError, RuntimeError, InternalError, UnsupportedAlgorithm)
 
 
@@ -47,8 +51,8 @@ class Libraries(Protocol):
         """Ask SQLCipher."""
         ...
 
-    def loaded(self) -> list[tuple[str, bool]]:
-        """Return each shared libcrypto of this process, and whether it is in FIPS mode."""
+    def loaded(self) -> list[tuple[str, Behaviour]]:
+        """Ask each shared libcrypto of this process."""
         ...
 
     def installed(self, package: str) -> str:
@@ -85,54 +89,49 @@ class ThisProcess:
         )
 
     def sqlcipher(self) -> tuple[str, Behaviour]:
-        """Ask SQLCipher, by an encrypted database in memory.
+        """Ask SQLCipher, by writing an encrypted file and reading it.
 
         A provider that cannot encrypt keeps the library from being imported at all.
         """
         try:
             import sqlcipher3.dbapi2 as sqlcipher  # noqa: PLC0415  its import may fail, which tells
+        except ModuleNotFoundError:
+            return "not installed", _NOTHING
         except ImportError:
-            return "its library does not start", Behaviour(
-                says_fips=True, encrypts=False, allows_md5=False
-            )
-        connection = sqlcipher.connect(":memory:")
+            return _SILENT, _BROKEN
         try:
-            connection.execute(_SQLCIPHER_KEY)
-            said = {
-                name: str((connection.execute(f"pragma {name}").fetchone() or ("unknown",))[0])
-                for name in (
-                    "cipher_version",
-                    "cipher_provider",
-                    "cipher_provider_version",
-                    "cipher_fips_status",
-                )
-            }
-        finally:
-            connection.close()
+            said = _pragmas(sqlcipher)
+            is_able = _writes_encrypted(sqlcipher)
+        except (sqlcipher.Error, OSError):
+            return _SILENT, _BROKEN
         named = f"{said['cipher_version']} with {said['cipher_provider']}"
-        is_fips = said["cipher_fips_status"] == "1" or self._shares_fips()
+        shared = self._shared()
+        is_fips = said["cipher_fips_status"] == "1" or (shared is not None and shared.says_fips)
         return f"{named}: {said['cipher_provider_version']}", Behaviour(
-            is_fips, encrypts=True, allows_md5=False
+            is_fips,
+            is_able and (shared is None or shared.encrypts),
+            # One of its own cannot be asked for MD5, which SQLCipher does not offer.
+            shared is not None and shared.allows_md5,
         )
 
-    def _shares_fips(self) -> bool:
-        """Whether SQLCipher uses a shared libcrypto, and every one here is in FIPS mode.
+    def _shared(self) -> Behaviour | None:
+        """Return how the shared libcrypto of SQLCipher behaves; None if it has one of its own.
 
         The community edition answers `cipher_fips_status` with 0 whatever its OpenSSL does.
+        Which of several shared ones it uses is not seen, so each of them counts.
         """
         from sqlcipher3 import _sqlite3  # noqa: PLC0415  as where it is imported first
 
-        shared = self.loaded()
         is_linked = _NEEDED.search(Path(_sqlite3.__file__).read_bytes()) is not None
-        return is_linked and bool(shared) and all(is_fips for _, is_fips in shared)
+        return together(self.loaded()) if is_linked else None
 
-    def loaded(self) -> list[tuple[str, bool]]:
+    def loaded(self) -> list[tuple[str, Behaviour]]:
         """Ask each shared libcrypto that is mapped into this process; none where none is seen."""
         try:
             maps = Path("/proc/self/maps").read_text("utf-8")
         except OSError:
             return []
-        return [(Path(path).name, _says_fips(path)) for path in sorted(set(_LOADED.findall(maps)))]
+        return [(Path(path).name, _asked(path)) for path in sorted(set(_LOADED.findall(maps)))]
 
     def installed(self, package: str) -> str:
         """Return the version of an installed package; empty if it is none."""
@@ -166,7 +165,7 @@ def crypto_modules(
         found.append(CryptoModule(name, said, used_for, mode_of(behaviour), is_used))
     if package := libraries.installed("psycopg"):
         shared = libraries.loaded()
-        mode = mode_of(Behaviour(bool(shared) and all(is_so for _, is_so in shared), True, False))
+        mode = mode_of(together(shared))
         names = ", ".join(name for name, _ in shared) or "no shared libcrypto is loaded"
         used_for = "TLS towards PostgreSQL"
         said = f"psycopg {package}; loaded: {names}"
@@ -191,11 +190,81 @@ def _works(trying: Callable[[], object]) -> bool:
     return True
 
 
-def _says_fips(path: str) -> bool:
-    """Ask a libcrypto for its default property; one that lacks the question is not in FIPS mode."""
+def together(shared: Sequence[tuple[str, Behaviour]]) -> Behaviour:
+    """Return how several libraries behave as one: as the worst of them; none is as bad."""
+    each = [behaviour for _, behaviour in shared]
+    if not each:
+        return _NOTHING
+    return Behaviour(
+        all(one.says_fips for one in each),
+        all(one.encrypts for one in each),
+        any(one.allows_md5 for one in each),
+    )
+
+
+def _pragmas(sqlcipher: Any) -> dict[str, str]:
+    """Return what SQLCipher says of itself."""
+    connection = sqlcipher.connect(":memory:")
     try:
-        asking = ctypes.CDLL(path).EVP_default_properties_is_fips_enabled
+        connection.execute(_SQLCIPHER_KEY)
+        return {
+            name: str((connection.execute(f"pragma {name}").fetchone() or ("unknown",))[0])
+            for name in (
+                "cipher_version",
+                "cipher_provider",
+                "cipher_provider_version",
+                "cipher_fips_status",
+            )
+        }
+    finally:
+        connection.close()
+
+
+def _writes_encrypted(sqlcipher: Any) -> bool:
+    """Whether a page is written, is encrypted, and is read again; the file is taken away."""
+    with TemporaryDirectory(prefix="seawall-") as folder:
+        path, found = Path(folder) / "page.db", []
+        for statements in (
+            ("create table t (x)", "insert into t values (7)"),
+            ("select x from t",),
+        ):
+            connection = sqlcipher.connect(str(path))
+            try:
+                connection.execute(_SQLCIPHER_KEY)
+                for statement in statements:
+                    found = connection.execute(statement).fetchall()
+                connection.commit()
+            finally:
+                connection.close()
+        return found == [(7,)] and not path.read_bytes().startswith(b"SQLite format 3")
+
+
+def _asked(path: str) -> Behaviour:
+    """Ask a libcrypto for its default property, and for AES-256-GCM and MD5 from its providers.
+
+    One that lacks the questions, which are of OpenSSL 3, is not in FIPS mode.
+    """
+    try:
+        library = ctypes.CDLL(path)
+        asking = library.EVP_default_properties_is_fips_enabled
+        asking.argtypes, asking.restype = [ctypes.c_void_p], ctypes.c_int
+        behaviour = Behaviour(
+            bool(asking(None) == 1),
+            _offers(library, "EVP_CIPHER", b"AES-256-GCM"),
+            _offers(library, "EVP_MD", b"MD5"),
+        )
+        # A refusal stays in the thread's queue of errors, and TLS would take it for its own.
+        library.ERR_clear_error()
     except (OSError, AttributeError):
-        return False
-    asking.argtypes, asking.restype = [ctypes.c_void_p], ctypes.c_int
-    return bool(asking(None) == 1)
+        return Behaviour(says_fips=False, encrypts=True, allows_md5=True)
+    return behaviour
+
+
+def _offers(library: ctypes.CDLL, kind: str, name: bytes) -> bool:
+    """Whether a provider gives an algorithm, by EVP_CIPHER_fetch or EVP_MD_fetch."""
+    fetch, free = getattr(library, f"{kind}_fetch"), getattr(library, f"{kind}_free")
+    fetch.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p]
+    fetch.restype, free.argtypes, free.restype = ctypes.c_void_p, [ctypes.c_void_p], None
+    found = fetch(None, name, None)
+    free(found)
+    return found is not None

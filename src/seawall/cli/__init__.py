@@ -1,52 +1,29 @@
-"""The command line: parses, calls app/, prints. One module per command."""
+"""The command line: parses, calls app/, prints. One module per command.
+
+The commands are loaded when they are asked for. Where a cryptographic module does not work,
+loading them fails, and `seawall crypto` must still say which one it is.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-import typer
-
-from seawall.cli import (
-    backup,
-    crypto,
-    database,
-    dataset,
-    demo,
-    documents,
-    install,
-    keys,
-    ledger,
-    patient,
-    token,
-    witness,
-)
 from seawall.cli.output import print_error
-from seawall.core.errors import Error
+from seawall.core.errors import Error, Unavailable
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="AI on patient data, lawfully, with proof.",
-)
-app.command()(demo.demo)
-app.command()(install.init)
-app.command()(install.serve)
-app.command("client-key")(install.client_key)
-app.command()(documents.apply)
-app.command()(documents.get)
-app.command()(documents.history)
-app.command()(token.token)
-app.add_typer(keys.commands, name="keys")
-app.add_typer(ledger.commands, name="ledger")
-app.add_typer(backup.commands, name="backup")
-app.command()(backup.restore)
-app.add_typer(database.commands, name="database")
-app.command()(crypto.crypto)
-app.add_typer(dataset.commands, name="dataset")
-app.add_typer(patient.commands, name="patient")
-app.add_typer(witness.commands, name="witness")
+if TYPE_CHECKING:
+    import typer
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return `app`, which has every command; nothing else is here (PEP 562)."""
+    if name != "app":
+        raise AttributeError(name)
+    from seawall.cli.program import app  # noqa: PLC0415  see above
+
+    return app
 
 
 def main() -> None:
@@ -56,7 +33,30 @@ def main() -> None:
     """
     os.umask(0o077)
     try:
-        app()
+        _program(sys.argv[1:])()
     except Error as error:
         print_error(error)
         sys.exit(1)
+
+
+def _program(command: list[str]) -> typer.Typer:
+    """Load every command, or `crypto` alone where a cryptographic module keeps them from loading.
+
+    `Unavailable` (`crypto-broken`) then for any other command.
+    """
+    try:
+        from seawall.cli.program import app  # noqa: PLC0415  see above
+    except (ImportError, ValueError, RuntimeError):
+        from seawall.cli import crypto  # noqa: PLC0415  only here
+
+        if not crypto.is_broken():
+            raise
+        if command[:1] != ["crypto"]:
+            raise Unavailable(
+                "crypto-broken",
+                "a cryptographic module does not work, so nothing can be started",
+                "`seawall crypto` says which; unset OPENSSL_CONF, or see "
+                "docs/how-to/run-with-fips-cryptography.md",
+            ) from None
+        return crypto.alone()
+    return app

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import typer
+
 from seawall.cli.options import DataDir, Json, PassphraseFile
 from seawall.cli.output import print_json, print_table, say
-from seawall.compose import modules_of
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.errors import Missing
 from seawall.core.fips import MEANING
+from seawall.crypto import is_broken, modules_of
+
+__all__ = ["alone", "crypto", "is_broken"]
+
+
+def alone() -> typer.Typer:
+    """Return a program of this one command, for where no other can be loaded."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+    @app.callback()
+    def only() -> None:
+        """Tell which cryptographic module does not work: nothing else can be started."""
+
+    app.command()(crypto)
+    return app
 
 
 def crypto(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seawall.app.ports import SYSTEM_LOG
-from seawall.compose import Installation
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from seawall.compose import Installation
 
 DataDir = Annotated[
     Path | None,
@@ -71,6 +73,9 @@ System = Annotated[bool, typer.Option("--system", help="The system's log.")]
 
 def open_installation(data_dir: Path | None, passphrase_file: Path | None) -> Installation:
     """Unlock the data folder that the options and the environment name."""
+    # `seawall crypto` has these options, and runs where this cannot be loaded.
+    from seawall.compose import Installation  # noqa: PLC0415
+
     settings = read_settings(data_dir, environment())
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
     return Installation.open(settings, passphrase)

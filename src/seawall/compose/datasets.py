@@ -8,9 +8,9 @@ from seawall.adapters.clock import SystemRandom
 from seawall.adapters.second_factor import TimeCodes
 from seawall.app.seal_dataset import SealDataset
 from seawall.app.step_up import CodeStepUp
-from seawall.compose.crypto import check_crypto
 from seawall.config import Passphrase
 from seawall.core.errors import Invalid
+from seawall.crypto import check_crypto
 
 if TYPE_CHECKING:
     from seawall.app.ports import Datasets

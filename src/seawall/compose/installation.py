@@ -18,11 +18,11 @@ from seawall.adapters.db.store import SqlStore
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.adapters.models.openai import UpstreamClient
 from seawall.app.read_ledger import ReadLedger
-from seawall.compose.crypto import check_crypto
 from seawall.compose.database import RESTORING, database_of, half_restored
 from seawall.compose.key_manager import key_manager, key_operator, root_lock
 from seawall.compose.listening import live_certificate, own_certificate
 from seawall.compose.writer import Writer
+from seawall.crypto import check_crypto
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,0 +1,44 @@
+"""Every command, under the name that it is called by."""
+
+from __future__ import annotations
+
+import typer
+
+from seawall.cli import (
+    backup,
+    crypto,
+    database,
+    dataset,
+    demo,
+    documents,
+    install,
+    keys,
+    ledger,
+    patient,
+    token,
+    witness,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="AI on patient data, lawfully, with proof.",
+)
+app.command()(demo.demo)
+app.command()(install.init)
+app.command()(install.serve)
+app.command("client-key")(install.client_key)
+app.command()(documents.apply)
+app.command()(documents.get)
+app.command()(documents.history)
+app.command()(token.token)
+app.add_typer(keys.commands, name="keys")
+app.add_typer(ledger.commands, name="ledger")
+app.add_typer(backup.commands, name="backup")
+app.command()(backup.restore)
+app.add_typer(database.commands, name="database")
+app.command()(crypto.crypto)
+app.add_typer(dataset.commands, name="dataset")
+app.add_typer(patient.commands, name="patient")
+app.add_typer(witness.commands, name="witness")
