@@ -40,6 +40,29 @@ class Counted:
         return getattr(self._port, name)
 
 
+class Yielding:
+    """A port that lets others go first at each call, as one over a network does."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        async def called(*given: Any, **named: Any) -> Any:
+            """Wait until whoever else is there had a turn, then do it."""
+            await asyncio.sleep(0)
+            return await getattr(self._port, name)(*given, **named)
+
+        return called
+
+
+class AnyCode(TimeCodes):
+    """Codes of which every one is right: what is refused then is refused for the name."""
+
+    def step_of(self, _secret: str, _code: str, now_ms: int) -> int:
+        """Return the present step."""
+        return now_ms // 30_000
+
+
 class Scene:
     """A key scene with step-up over it."""
 
@@ -49,17 +72,19 @@ class Scene:
         self.step_up = self.replica()
         self.secrets: dict[str, str] = {}
 
-    def replica(self) -> CodeStepUp:
-        """Return what another process has."""
-        return CodeStepUp(
-            store=self.keys.store,
-            ledger=self.keys.ledger,
-            indexing=IndexLedger(store=self.keys.store, ledger=self.keys.ledger),
-            keys=self.keys.ring,
-            factor=TimeCodes(self.keys.random, "Seawall"),
-            notifier=self.notifier,
-            clock=self.keys.clock,
-        )
+    def replica(self, **other: Any) -> CodeStepUp:
+        """Return what another process has; `other` ports in place of the scene's."""
+        keys = self.keys
+        ports: dict[str, Any] = {
+            "store": Yielding(keys.store),
+            "ledger": Yielding(keys.ledger),
+            "indexing": IndexLedger(store=keys.store, ledger=keys.ledger),
+            "keys": keys.ring,
+            "factor": TimeCodes(keys.random, "Seawall"),
+            "notifier": self.notifier,
+            "clock": keys.clock,
+        }
+        return CodeStepUp(**{**ports, **other})
 
     async def enrol(
         self, name: str, proof: Proof | None = None, caller: Principal = TERMINAL
@@ -131,6 +156,7 @@ async def test_a_code_is_accepted_once(scene: Scene) -> None:
 
 async def test_of_two_at_once_one_is_accepted(scene: Scene) -> None:
     """Two replicas that read before either wrote: the second sees that it was used."""
+    await scene.refusal(Proof("nobody", "000000"))
     proof, other = scene.code(), scene.replica()
     tries = (scene.step_up.require(TERMINAL, proof), other.require(CLIENT, proof))
     ended = await asyncio.gather(*tries, return_exceptions=True)
@@ -148,12 +174,14 @@ async def test_five_wrong_codes_make_the_caller_wait(scene: Scene) -> None:
 
 
 async def test_nobody_locks_an_operator_out_of_another_way_in(scene: Scene) -> None:
-    """Wrong codes of one client do not count for the terminal, nor for another client."""
+    """Wrong codes of one client count for no other, nor for another tenant's of the same name."""
+    await scene.enrol("bob", caller=OTHERS)
     for _ in range(9):
         await scene.refusal(WRONG, CLIENT)
     assert "" == await scene.refusal(scene.code())
     scene.keys.clock.advance(30)
     assert "" == await scene.refusal(scene.code(), Principal("client", "app2", CLINIC))
+    assert "" == await scene.refusal(scene.code("bob"), OTHERS_CLIENT)
 
 
 async def test_tries_while_waiting_do_not_prolong_it(scene: Scene) -> None:
@@ -347,15 +375,22 @@ async def test_each_enrolment_raises_an_alarm(scene: Scene) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["", "nobody", "Olga", "system.sam"])
+async def test_no_code_shows_an_unknown_operator(scene: Scene, name: str) -> None:
+    """Not even one that is right for the secret that is opened in the place of theirs."""
+    await scene.refusal(Proof("nobody", "000000"))
+    scene.step_up = scene.replica(factor=AnyCode(scene.keys.random, "Seawall"))
+    assert ["step-up-failed", ""] == [
+        await scene.refusal(Proof(who, "000000")) for who in (name, "olga")
+    ]
+
+
 async def test_an_unknown_operator_costs_the_same_work(scene: Scene) -> None:
     """The same reads, entries, openings, comparisons and sealings, in the same order."""
     asked: list[str] = []
-    factor = TimeCodes(scene.keys.random, "Seawall")
-    ports = {"store": scene.keys.store, "ledger": scene.keys.ledger, "keys": scene.keys.ring}
-    counted = {name: Counted(port, asked) for name, port in {**ports, "factor": factor}.items()}
-    indexing = IndexLedger(store=scene.keys.store, ledger=scene.keys.ledger)
-    rest: dict[str, Any] = {"notifier": scene.notifier, "clock": scene.keys.clock, **counted}
-    scene.step_up = CodeStepUp(indexing=indexing, **rest)
+    keys, factor = scene.keys, TimeCodes(scene.keys.random, "Seawall")
+    ports = {"store": keys.store, "ledger": keys.ledger, "keys": keys.ring, "factor": factor}
+    scene.step_up = scene.replica(**{name: Counted(port, asked) for name, port in ports.items()})
     works: list[list[str]] = []
     for name in ("nobody", "olga", "oscar", "Olga Smith", "system.sam"):
         asked.clear()

@@ -225,7 +225,7 @@ class CodeStepUp:
         query = Query(facets, since_ms=max(0, now_ms - LONGEST_MS), last=MOST)
         found = [decode(raw) for _, raw in await self._store.find(SYSTEM_LOG, query)]
         return any(
-            said["for"] == caller.tenant and int(said["until_ms"]) > now_ms for said in found
+            said["for"] == caller.tenant and int(said.get("until_ms", 0)) > now_ms for said in found
         )
 
     async def _begin(self, caller: Principal, named: _Named) -> _Try:
