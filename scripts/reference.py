@@ -71,6 +71,8 @@ _ALARMS: Final = {
     "than it took; `seawall ledger archive` says which. It is tried again each round.",
     "backup-failed": "A scheduled backup could not be made, or an older one not let go of; it is "
     "tried again each round. `seawall backup status` says what there is.",
+    "certificate-authority-new": "The server began with a new private authority: give clients "
+    "`tls/authority.pem` again.",
     "certificate-expiring": "The certificate that serves ends in 30, 7 or 1 days, or has ended.",
     "certificate-failed": "The server's own certificate cannot be renewed or looked at; tried "
     "again and again.",

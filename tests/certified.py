@@ -6,6 +6,8 @@ import base64
 import datetime as dt
 import hashlib
 import ipaddress
+import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,21 +49,38 @@ class Pair:
             aside.replace(ours)
 
 
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str = "localhost") -> None:
+    """Shake hands in memory; ssl.SSLError if one of the two does not like the other."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(back, there, server_hostname=host)
+    waiting = [asking, server.wrap_bio(there, back, server_side=True)]
+    for _ in range(8):
+        for each in tuple(waiting):
+            with suppress(ssl.SSLWantReadError):
+                each.do_handshake()
+                waiting.remove(each)
+    assert waiting == []
+
+
 class TestAuthority:
     """An authority that signs whatever it is told to."""
 
     __test__ = False
 
-    def __init__(self, folder: Path, name: str = "tests") -> None:
+    def __init__(
+        self, folder: Path, name: str = "tests", above: TestAuthority | None = None
+    ) -> None:
+        """Make an authority: a root, or one below another."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} authority")])
         now = dt.datetime.now(dt.UTC)
+        signer = above or self
         made = (
-            self._builder(self._name, self._key.public_key(), now - DAY, now + 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
+            signer._builder(self._name, self._key.public_key(), now - DAY, now + 30 * DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(signer._key, hashes.SHA256())
         )
         self.certificate = folder / f"{name}-authority.pem"
         self.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))

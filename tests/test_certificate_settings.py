@@ -31,6 +31,35 @@ def test_half_of_what_goes_together_refuses_to_start(given: dict[str, str], tmp_
     assert "wrong-setting" == caught.value.code
 
 
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("gateway.clinic.example", True),
+        ("gateway", True),
+        ("192.0.2.7", True),
+        ("192.0.2.777", False),
+        ("192.0.2.07", False),
+        ("7", False),
+        ("a..b", False),
+        ("-a.example", False),
+        ("a.example.", False),
+        ("2001:db8::7", False),
+        ("a" * 64, False),
+        (".".join(["a" * 60] * 5), False),
+        ("a.example\n", False),
+    ],
+)
+def test_a_name_is_a_host_name_or_an_address(name: str, tmp_path: Path, *, is_taken: bool) -> None:
+    """What could be in no certificate is refused before one is made for it."""
+    found = ""
+    try:
+        Settings(tmp_path, name=name)
+    except Invalid as error:
+        found = error.code
+
+    assert ("" if is_taken else "wrong-setting") == found
+
+
 def test_the_command_line_trusts_whoever_signed_the_servers_certificate(tmp_path: Path) -> None:
     """The private authority; for an own certificate the one that is named, else the system's."""
     own: dict[str, Any] = {"certificate": "a.pem", "certificate_key": "a.key"}

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 TableT = TypeVar("TableT")
 
 DEMO_FOLDER: Final = Path("seawall-demo")
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*{_LABEL}")
+_NUMERIC: Final = re.compile(r"(.*\.)?[0-9]+")
 _DATABASE: Final = re.compile(r"postgresql://[^\s:@/?#]+@[^\s@?#]*/[A-Za-z0-9_-]+(\?[^\s#@]*)?")
 _SCALARS: Final = frozenset({"str", "int", "float", "bool"})
 _PROVIDERS: Final = ("file", "openbao", "aws")
@@ -152,7 +154,7 @@ class Settings:
     port: int = 8443
     """Port to listen on; 0 lets the system choose."""
     name: str = "localhost"
-    """Host name under which clients reach the server; part of its certificate and log origins."""
+    """Host name or IPv4 address of the server for clients; in its certificate and log origins."""
     log_level: str = "info"
     ledger_seconds: float = 5.0
     """Time within which an entry must be durable, else nothing moves."""
@@ -204,8 +206,8 @@ class Settings:
         self._check_keys()
         self._check_payloads()
         self._check_certificates()
-        if not _HOST_NAME.fullmatch(self.name):
-            raise _wrong("name", "use a host name, such as seawall.example.org")
+        if not _is_host(self.name):
+            raise _wrong("name", "use a host name, such as seawall.example.org, or an IPv4 address")
         try:
             ip_address(self.host)
         except ValueError:
@@ -456,6 +458,16 @@ def _whereabouts(archive: ArchiveFolder | ArchiveBucket) -> tuple[str, ...]:
     if isinstance(archive, ArchiveFolder):
         return ("folder", str(Path(archive.folder).resolve()))
     return _bucket_at(archive)
+
+
+def _is_host(name: str) -> bool:
+    """Say whether this is a host name or, if its last label is a number, an IPv4 address."""
+    if not _NUMERIC.fullmatch(name):
+        return _HOST_NAME.fullmatch(name) is not None
+    try:
+        return str(IPv4Address(name)) == name
+    except ValueError:
+        return False
 
 
 def _bucket_at(place: ArchiveBucket | PayloadBucket) -> tuple[str, ...]:

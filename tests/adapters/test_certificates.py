@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from certified import Pair, handshake
 from fakes import FakeClock
-from seawall.adapters.certificates import ensure_certificate, renew_certificate
+from seawall.adapters.certificates import (
+    ServerCertificate,
+    ensure_certificate,
+    renew_certificate,
+)
+from seawall.adapters.clock import SystemClock
 from seawall.core.errors import Unavailable
+from seawall.tls import client_context, server_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,13 +68,78 @@ def test_the_authoritys_key_is_kept_under_the_same_password(tmp_path: Path) -> N
     assert 0o600 == made.authority_key.stat().st_mode & 0o777
 
 
-def test_the_authority_can_sign_for_this_host_alone(tmp_path: Path) -> None:
-    """Its name constraints, critical, permit the server's names and no other."""
-    made = ensure_certificate(tmp_path, "seawall.example", PASSWORD, FakeClock())
-    found = certificate_in(made.authority).extensions.get_extension_for_class(x509.NameConstraints)
-    permitted = [str(each.value) for each in found.value.permitted_subtrees or ()]
-    assert found.critical
-    assert ["localhost", "seawall.example", "127.0.0.1/32"] == permitted
+def signed(made: ServerCertificate, folder: Path, host: str, use: x509.ObjectIdentifier) -> Pair:
+    """Let whoever has the authority's key sign for a host."""
+    key = serialization.load_pem_private_key(made.authority_key.read_bytes(), PASSWORD.encode())
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    own, now = ec.generate_private_key(ec.SECP256R1()), SystemClock().now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(certificate_in(made.authority).subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pair = Pair(folder / "signed.pem", folder / "signed.key")
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    pair.certificate.write_bytes(certificate.public_bytes(pem))
+    pair.key.write_bytes(own.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("host", "counts"),
+    [
+        ("seawall.example", True),
+        ("below.seawall.example", True),
+        ("localhost", True),
+        ("elsewhere.example", False),
+        ("example", False),
+    ],
+)
+def test_what_the_authority_signs_counts_at_this_host_alone(
+    tmp_path: Path, host: str, *, counts: bool
+) -> None:
+    """A stolen key of the authority is of use for this host, and names below it."""
+    made = ensure_certificate(tmp_path, "seawall.example", PASSWORD, SystemClock())
+    pair = signed(made, tmp_path, host, ExtendedKeyUsageOID.SERVER_AUTH)
+    server, client = server_context(pair.certificate, pair.key), client_context(made.authority)
+    try:
+        handshake(server, client, host)
+    except ssl.SSLCertVerificationError:
+        assert not counts
+    else:
+        assert counts
+
+
+def test_what_the_authority_signs_counts_for_no_client(tmp_path: Path) -> None:
+    """Its certificate is for servers, so a client of its making is refused."""
+    made = ensure_certificate(tmp_path, "localhost", PASSWORD, SystemClock())
+    pair = signed(made, tmp_path, "localhost", ExtendedKeyUsageOID.CLIENT_AUTH)
+    server = server_context(made.certificate, made.key, made.password, clients=made.authority)
+
+    handshake(server, client_context(made.authority))
+
+    with pytest.raises(ssl.SSLError):
+        handshake(server, client_context(made.authority, pair.certificate, pair.key))
+
+
+def test_a_server_that_is_named_by_its_address_is_trusted_by_it(tmp_path: Path) -> None:
+    """An IPv4 address as the name is one in the certificate, and may be signed for."""
+    made = ensure_certificate(tmp_path, "192.0.2.7", PASSWORD, SystemClock())
+    again = ensure_certificate(tmp_path, "192.0.2.7", PASSWORD, SystemClock())
+    server = server_context(made.certificate, made.key, made.password)
+
+    for host in ("192.0.2.7", "127.0.0.1", "localhost"):
+        handshake(server, client_context(made.authority), host)
+
+    assert (True, False) == (made.is_new_authority, again.is_new_authority)
+    assert renew_certificate(tmp_path, "192.0.2.7", PASSWORD, SystemClock())
 
 
 def test_a_certificate_is_renewed_thirty_days_before_its_end(tmp_path: Path) -> None:
@@ -116,6 +191,29 @@ def test_a_key_of_another_certificate_is_put_right(tmp_path: Path) -> None:
     key = serialization.load_pem_private_key(made.key.read_bytes(), PASSWORD.encode())
     assert key.public_key() == certificate_in(made.certificate).public_key()
     assert authority == made.authority.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "another's", "another password"])
+def test_a_damaged_key_of_the_authority_makes_no_new_one(tmp_path: Path, damage: str) -> None:
+    """What serves goes on until its last day; then it is an error, and clients' trust is kept."""
+    clock = FakeClock()
+    made = ensure_certificate(tmp_path / "tls", "localhost", PASSWORD, clock)
+    authority = made.authority.read_bytes()
+    other = ensure_certificate(tmp_path / "other", "localhost", "another", clock)
+    contents = {"garbage": b"no key", "another's": made.key.read_bytes()}
+    damaged = contents.get(damage) or other.authority_key.read_bytes()
+    made.authority_key.write_bytes(damaged)
+
+    clock.at = certificate_in(made.certificate).not_valid_after_utc - dt.timedelta(days=2)
+    serving = ensure_certificate(tmp_path / "tls", "localhost", PASSWORD, clock)
+    clock.advance(2 * 86_400)
+
+    for ensure in (ensure_certificate, renew_certificate):
+        with pytest.raises(Unavailable) as caught:
+            ensure(tmp_path / "tls", "localhost", PASSWORD, clock)
+        assert "certificate-unreadable" == caught.value.code
+    assert (made.certificate, False) == (serving.certificate, serving.is_new_authority)
+    assert (authority, damaged) == (made.authority.read_bytes(), made.authority_key.read_bytes())
 
 
 def test_a_certificate_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import signal
 import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,7 @@ from seawall.adapters.certificates import (
     renew_certificate,
 )
 from seawall.adapters.clock import SystemClock
+from seawall.compose import reloading_on_hangup
 from seawall.core.errors import Invalid
 from seawall.http.server import listen, serving
 from seawall.tls import client_context
@@ -108,19 +112,23 @@ async def test_handshakes_during_reloads_all_succeed(authority: TestAuthority) -
     certificate = live(pair, RecordingNotifier())
     seen: list[bytes] = []
     async with served(certificate) as port:
-
-        async def connect() -> None:
-            """Shake hands twenty times."""
-            handshake = partial(asyncio.to_thread, shown, port, authority.certificate)
-            seen.extend([await handshake() for _ in range(20)])
-
-        connecting = asyncio.gather(connect(), connect())
-        for turn in range(10):
+        connecting = asyncio.gather(*(keep_connecting(seen, port, authority) for _ in range(2)))
+        turn = 0
+        # Reloads go on for as long as handshakes do, so that they meet.
+        while not connecting.done():
             pair.replace(pairs[turn % 2])
             await certificate.check()
+            turn += 1
         await connecting
-    assert 40 == len(seen)
-    assert set(seen) <= {each.der for each in pairs} | {seen[0]}
+    known = {each.der for each in pairs}
+    assert (40, True) == (len(seen), turn > 1)
+    assert known == set(seen) & known
+    assert len(set(seen) - known) <= 1
+
+
+async def keep_connecting(seen: list[bytes], port: int, authority: TestAuthority) -> None:
+    """Shake hands twenty times; keep what the server shows."""
+    seen.extend([await asyncio.to_thread(shown, port, authority.certificate) for _ in range(20)])
 
 
 async def test_another_kind_of_key_replaces_the_old_one(authority: TestAuthority) -> None:
@@ -176,6 +184,42 @@ def test_a_pair_that_was_put_right_is_loaded(authority: TestAuthority) -> None:
         certificate.look()
         certificate.look()
     assert 2 == codes(notifier).count("certificate-unusable")
+
+
+def test_an_authority_in_the_chain_that_has_ended_is_told_of(
+    authority: TestAuthority,
+) -> None:
+    """What follows the server's own certificate refuses nothing: clients may not need it."""
+    pair, ended = authority.server(ends=60 * DAY), authority.server("ended", ends=-DAY)
+    chain = pair.certificate.read_bytes() + ended.certificate.read_bytes()
+    pair.certificate.write_bytes(chain)
+    notifier = RecordingNotifier()
+
+    live(pair, notifier).look()
+
+    assert ["certificate-expiring"] == codes(notifier)
+
+
+async def test_a_hangup_is_heeded_away_from_the_event_loop(authority: TestAuthority) -> None:
+    """SIGHUP loads what the files hold now, and no file is read where requests are answered."""
+    pair, reading = authority.server(), []
+
+    def password() -> str:
+        """Keep which thread asks."""
+        reading.append(threading.get_ident())
+        return ""
+
+    notifier = RecordingNotifier()
+    certificate = live(pair, notifier, password=password)
+    with reloading_on_hangup(certificate, notifier):
+        pair.replace(authority.server("other"))
+        os.kill(os.getpid(), signal.SIGHUP)
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if len(reading) > 1:
+                break
+    here = threading.get_ident()
+    assert [True, False] == [each == here for each in reading]
 
 
 @pytest.mark.parametrize("unusable", ["ended", "name", "password"])

@@ -140,3 +140,28 @@ async def test_the_witness_serves_it(tmp_path: Path, authority: TestAuthority) -
     async with serving as (url, _):
         found = await asyncio.to_thread(shown, int(url.rpartition(":")[2]), authority)
     assert pair.der == found
+
+
+def test_the_witness_takes_a_new_one_on_sighup(tmp_path: Path, authority: TestAuthority) -> None:
+    """A witness goes on after the signal, and shows what the files hold now."""
+    folder, pair = tmp_path / "w1", authority.server("of-a-witness")
+    made(folder, "localhost/w1")
+    command = [*COMMAND, "witness", "serve", "--dir", str(folder), "--port", "0"]
+    command += ["--certificate", str(pair.certificate), "--certificate-key", str(pair.key)]
+    given = {**os.environ, "SEAWALL_PASSPHRASE": WITNESS_PASSPHRASE.value.decode()}
+    with subprocess.Popen(command, env=given, stderr=subprocess.PIPE) as process:  # noqa: S603  as above
+        assert process.stderr is not None
+        while not (line := process.stderr.readline()).startswith(b"witnessing on"):
+            assert line, "the witness ended before it began"
+        port = int(line.rpartition(b":")[2])
+        try:
+            pair.replace(authority.server("another"))
+            process.send_signal(signal.SIGHUP)
+            until = time.monotonic() + PATIENCE
+            while shown(port, authority) != pair.der and time.monotonic() < until:
+                time.sleep(0.05)
+
+            assert (pair.der, None) == (shown(port, authority), process.poll())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)

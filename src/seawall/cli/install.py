@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,15 @@ import typer
 from seawall.cli.options import DataDir, PassphraseFile
 from seawall.cli.output import print_json, say
 from seawall.cli.running import announce, ensure_client_key, withdraw, write_client_key
-from seawall.compose import DATABASE, RING, Installation, check_tenant, log_to, run_server
+from seawall.compose import (
+    DATABASE,
+    RING,
+    Installation,
+    check_tenant,
+    log_to,
+    reloading_on_hangup,
+    run_server,
+)
 from seawall.config import environment, read_passphrase, read_settings
 from seawall.core.policy.principal import Principal
 
@@ -89,12 +96,11 @@ async def _serve(installation: Installation) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with installation.write() as writer, writer.serve() as (url, task):
         announce(folder, url)
-        certificate = writer.certificate
-        loop.add_signal_handler(signal.SIGHUP, partial(certificate.look, insists=True))
-        say(f"serving {url}")
-        warn_of_keys(installation.settings)
-        waiting = asyncio.create_task(stopping.wait())
-        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        with reloading_on_hangup(writer.certificate, writer.notifier):
+            say(f"serving {url}")
+            warn_of_keys(installation.settings)
+            waiting = asyncio.create_task(stopping.wait())
+            await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
         withdraw(folder)
     say("stopped; everything acknowledged is on the disk")
 

@@ -107,10 +107,10 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with serve_witness(folder, passphrase, host=address[0], port=address[1], own=own) as (
-        url,
-        task,
-    ):
+    host, port = address
+    async with serve_witness(
+        folder, passphrase, host=host, port=port, own=own, heeds_hangup=True
+    ) as (url, task):
         say(f"witnessing on {url}")
         waiting = asyncio.create_task(stopping.wait())
         await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,8 +17,11 @@ from seawall.adapters.certificates import (
     renew_certificate,
 )
 from seawall.config import environment, read_certificate_password
+from seawall.core.errors import Error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seawall.app.ports import Clock, Notifier
     from seawall.config import Settings
 
@@ -43,7 +49,8 @@ def live_certificate(
 ) -> LiveCertificate:
     """Return the certificate of a listener: `own`, or the private one of `folder`.
 
-    The private one is made first if it must be, and renewed while it serves.
+    The private one is made first if it must be, and renewed while it serves; a new authority
+    is told of, since no client trusts it yet.
     """
     shown = (Path(clients) if clients else None, clients_required)
     if own is not None:
@@ -51,6 +58,8 @@ def live_certificate(
         files = CertificateFiles(*own, name, opening, *shown)
         return LiveCertificate(files, clock=clock, notifier=notifier)
     made = ensure_certificate(folder, name, password, clock)
+    if made.is_new_authority:
+        notifier.alarm("certificate-authority-new", "", None)
     files = CertificateFiles(made.certificate, made.key, name, lambda: password, *shown)
     return LiveCertificate(
         files,
@@ -59,3 +68,32 @@ def live_certificate(
         renew=partial(renew_certificate, folder, name, password, clock),
         renew_days=RENEW_DAYS,
     )
+
+
+@contextmanager
+def reloading_on_hangup(certificate: LiveCertificate, notifier: Notifier) -> Iterator[None]:
+    """Look at a certificate's files whenever SIGHUP comes, away from the event loop.
+
+    For the main thread alone, as signals are.
+    """
+    loop = asyncio.get_running_loop()
+    looking: set[asyncio.Task[None]] = set()
+
+    async def look() -> None:
+        """Look once; what fails is told, and tried again at the next look."""
+        try:
+            await certificate.check(insists=True)
+        except Error:
+            notifier.alarm("certificate-failed", "", None)
+
+    def begin() -> None:
+        """Keep the task until it is done."""
+        task = loop.create_task(look())
+        looking.add(task)
+        task.add_done_callback(looking.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

@@ -6,7 +6,7 @@ It needs nothing of a data folder of Seawall's, and has none.
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,7 +19,7 @@ from seawall.adapters.logs import LogNotifier
 from seawall.adapters.witness_store import WitnessFile
 from seawall.app.cosign import Cosign, CosignerKey
 from seawall.app.rounds import Rounds
-from seawall.compose.listening import CERTIFICATE_SECONDS, live_certificate
+from seawall.compose.listening import CERTIFICATE_SECONDS, live_certificate, reloading_on_hangup
 from seawall.core.errors import Invalid, Tampered
 from seawall.core.ledger.cosignature import NAME_BYTES, make_cosigner, parse_cosigner
 from seawall.core.ledger.note import COSIGNATURE_ED25519, COSIGNATURE_ML_DSA_44, is_key_name
@@ -99,11 +99,13 @@ async def serve_witness(
     host: str,
     port: int,
     own: tuple[Path, Path] | None = None,
+    heeds_hangup: bool = False,
 ) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
     """Listen while the context lasts; yield the submission prefix and the server's task.
 
     The folder keeps a certificate for the host in the witness's name, from an authority of
-    its own: `tls/authority.pem`; `own` is the operator's certificate and key instead.
+    its own: `tls/authority.pem`; `own` is the operator's certificate and key instead. One that
+    heeds SIGHUP, in a process of its own, looks at them then.
     """
     book = witness_book(folder)
     vkeys = book.vkeys()
@@ -125,9 +127,11 @@ async def serve_witness(
     )
     app = witness_application(Cosign(keys=keys, book=book, clock=clock), notifier)
     listener = listen(host, port)
+    heeding = reloading_on_hangup(certificate, notifier) if heeds_hangup else nullcontext()
     async with serving(app, listener, certificate.context) as task:
         watching.start()
         try:
-            yield f"https://{name}:{listener.getsockname()[1]}", task
+            with heeding:
+                yield f"https://{name}:{listener.getsockname()[1]}", task
         finally:
             await watching.stop()

@@ -2,9 +2,10 @@
 
 Made once: an authority for ten years, and under it one server certificate for localhost
 and the configured name, for ninety days and renewed in time, both P-256 (what every TLS 1.2
-client knows). The authority's key is kept, so that clients need its certificate once, and
-can sign for this host alone (RFC 5280 section 4.2.1.10). Private keys are PEM files
-encrypted under a password that the key ring holds.
+client knows). The authority's key is kept, so that clients need its certificate once. What
+it signs counts for servers alone (section 4.2.1.12 of RFC 5280), at this host, 127.0.0.1 and
+names below this host's (4.2.1.10). Private keys are PEM files encrypted under a password
+that the key ring holds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import datetime as dt
 import ipaddress
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -45,6 +46,8 @@ class ServerCertificate:
     certificate: Path
     key: Path
     password: str = field(repr=False)
+    is_new_authority: bool = False
+    """Whether the authority was made just now: clients must be given its certificate."""
 
     @property
     def authority_key(self) -> Path:
@@ -55,18 +58,27 @@ class ServerCertificate:
 def ensure_certificate(folder: Path, name: str, password: str, clock: Clock) -> ServerCertificate:
     """Return the server's certificate, made or renewed where it must be.
 
-    A new authority is made only where the kept one cannot sign: it has none of its key, ends,
-    or is for another name. Raises `Unavailable` when the files cannot be read or written.
+    A new authority is made only where the kept one has no key, ends, or is for another name. A
+    key that is there and does not open, or is another's, is none of these: `Unavailable`
+    (`certificate-unreadable`), once the certificate no longer serves. `Unavailable` also when
+    files cannot be read or written.
     """
     made = _places(folder, password)
-    if not _is_good(made, name, clock, left=dt.timedelta(days=RENEW_DAYS)) and not _renewed(
-        made, name, clock
-    ):
-        # One from before the authority's key was kept serves until its last day.
-        if made.certificate.exists() and _is_good(made, name, clock, left=_LAST):
+    if _is_good(made, name, clock, left=dt.timedelta(days=RENEW_DAYS)):
+        return made
+    serves = _is_good(made, name, clock, left=_LAST)
+    try:
+        if _renewed(made, name, clock):
             return made
+    except Unavailable:
+        if serves:
+            return made
+        raise
+    # One from before the authority's key was kept serves until its last day.
+    if not serves:
         with _writing(folder):
             _issue(made, name, clock, _make_authority(made, name, clock))
+        made = replace(made, is_new_authority=True)
     return made
 
 
@@ -74,7 +86,7 @@ def renew_certificate(folder: Path, name: str, password: str, clock: Clock) -> b
     """Replace the server's certificate and key by new ones of the same authority.
 
     False if that authority cannot sign (any more): a new one is a matter for the next start,
-    since clients must be given it. Raises `Unavailable` when the files cannot be written.
+    since clients must be given it. Raises `Unavailable` when the files cannot be read or written.
     """
     return _renewed(_places(folder, password), name, clock)
 
@@ -109,7 +121,7 @@ def _is_good(made: ServerCertificate, name: str, clock: Clock, *, left: dt.timed
     return (
         key is not None
         and key.public_key() == certificate.public_key()
-        and name in names.get_values_for_type(x509.DNSName)
+        and _general(name) in names
         and certificate.not_valid_after_utc - clock.now() >= left
     )
 
@@ -118,11 +130,15 @@ def _read(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
-        raise Unavailable(
-            "certificate-unreadable",
-            "the server's certificate cannot be read",
-            "restore the folder tls, or remove it: a new authority is made, which clients must get",
-        ) from None
+        raise _unreadable("the server's certificate cannot be read") from None
+
+
+def _unreadable(how: str) -> Unavailable:
+    return Unavailable(
+        "certificate-unreadable",
+        how,
+        "restore the folder tls, or remove it: a new authority is made, which clients must get",
+    )
 
 
 def _key(path: Path, password: str) -> ec.EllipticCurvePrivateKey | None:
@@ -136,15 +152,15 @@ def _key(path: Path, password: str) -> ec.EllipticCurvePrivateKey | None:
 
 def _renewed(made: ServerCertificate, name: str, clock: Clock) -> bool:
     """Issue under the kept authority; False where it cannot sign for this name any more."""
-    key = _key(made.authority_key, made.password)
-    if key is None or not made.authority.exists():
+    if not made.authority.exists() or not made.authority_key.exists():
         return False
     authority = _read(made.authority)
     left = authority.not_valid_after_utc - clock.now()
     if left <= dt.timedelta(days=RENEW_DAYS) or not _allows(authority, name):
         return False
-    if key.public_key() != authority.public_key():
-        return False
+    key = _key(made.authority_key, made.password)
+    if key is None or key.public_key() != authority.public_key():
+        raise _unreadable("the key of the certificate's authority does not open, or is another's")
     with _writing(made.certificate.parent):
         _issue(made, name, clock, key)
     return True
@@ -152,25 +168,42 @@ def _renewed(made: ServerCertificate, name: str, clock: Clock) -> bool:
 
 def _allows(authority: x509.Certificate, name: str) -> bool:
     constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
-    return x509.DNSName(name) in (constraints.permitted_subtrees or ())
+    return _constraint(_general(name)) in (constraints.permitted_subtrees or ())
+
+
+def _general(name: str) -> x509.GeneralName:
+    """Return a host's name or address as certificates have it."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _constraint(name: x509.GeneralName) -> x509.GeneralName:
+    """Return what permits this name: of an address, the network of it alone."""
+    if isinstance(name, x509.IPAddress):
+        return x509.IPAddress(ipaddress.ip_network(name.value))
+    return name
 
 
 def _names(name: str) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [x509.DNSName("localhost")]
-    return names + ([x509.DNSName(name)] if name != "localhost" else [])
+    """Return the names of a server: this machine's own, and the configured one."""
+    names = (x509.DNSName("localhost"), _general(name), _general("127.0.0.1"))
+    return list(dict.fromkeys(names))
 
 
 def _make_authority(made: ServerCertificate, name: str, clock: Clock) -> ec.EllipticCurvePrivateKey:
-    """Write a new authority, which may sign for this host alone; return its key."""
+    """Write a new authority, which may sign for servers at this host alone; return its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _named("Seawall private authority")
-    here = x509.IPAddress(ipaddress.ip_network("127.0.0.1/32"))
+    permitted = [_constraint(each) for each in _names(name)]
     authority = (
         _builder(subject, subject, key.public_key(), clock)
         .not_valid_after(clock.now() + dt.timedelta(days=_AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
-        .add_extension(x509.NameConstraints([*_names(name), here], None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.NameConstraints(permitted, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -185,7 +218,6 @@ def _issue(
     """Write a new server key, and its certificate by the authority that is there."""
     authority = _read(made.authority)
     key = ec.generate_private_key(ec.SECP256R1())
-    names = [*_names(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     end = min(clock.now() + dt.timedelta(days=_SERVER_DAYS), authority.not_valid_after_utc)
     server = (
         _builder(_named(name), authority.subject, key.public_key(), clock)
@@ -193,7 +225,7 @@ def _issue(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(_names(name)), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),

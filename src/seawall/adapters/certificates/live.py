@@ -48,6 +48,7 @@ class CertificateFiles:
 class _Loaded:
     context: ssl.SSLContext
     ends: dt.datetime
+    """When the first of the chain's certificates ends."""
 
 
 class LiveCertificate:
@@ -81,9 +82,9 @@ class LiveCertificate:
         """The listener's context, for as long as it listens."""
         self.context.sni_callback = self._choose
 
-    async def check(self) -> None:
+    async def check(self, *, insists: bool = False) -> None:
         """Look once, away from the event loop."""
-        await asyncio.to_thread(self.look)
+        await asyncio.to_thread(self.look, insists=insists)
 
     def look(self, *, insists: bool = False) -> None:
         """Renew what is due, load what changed, tell of what ends soon.
@@ -157,7 +158,8 @@ class LiveCertificate:
         except (OSError, ValueError):
             raise _unusable("or its key, or the clients' authorities, cannot be read") from None
         now, ends = self._clock.now(), min(each.not_valid_after_utc for each in chain)
-        if not max(each.not_valid_before_utc for each in chain) <= now < ends:
+        # An authority's that has ended may be one that clients do not need: that is told of.
+        if not chain[0].not_valid_before_utc <= now < chain[0].not_valid_after_utc:
             raise _unusable("is not valid today")
         if not _is_for(chain[0], files.name):
             raise _unusable("is not for the name of this server")
