@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.adapters.db.schema import metadata
+from seawall.app.backup.recording import record_backup
 from seawall.app.backup.restore import Wanted
 from seawall.compose import (
     Installation,
     backup_maker,
     backup_verifier,
+    drill_backup,
     restore_folder,
 )
 from seawall.config import Passphrase, Settings
@@ -53,11 +55,28 @@ class Scene:
 
         return await backup_maker(self.installation, self.repository, keep).make(record)
 
+    async def back_up_recorded(self) -> Made:
+        """Make a snapshot, and its entry."""
+        async with self.installation.write() as writer:
+            principal = Principal("operator", "operator", "hillside")
+
+            async def record(made: Made) -> None:
+                """Make the entry durable."""
+                await writer.record_backup.record(
+                    principal, {"what": "make", **record_backup(made, is_settings=False)}
+                )
+
+            return await backup_maker(self.installation, self.repository).make(record)
+
     def verify(self, *, keyless: bool = False) -> Findings:
         """Verify the backup."""
         return backup_verifier(
             self.repository, None if keyless else self.installation, None
         ).verify()
+
+    async def drilled(self, **wanted: Any) -> Restored:
+        """Restore in a scratch place that is removed."""
+        return await drill_backup(self.installation, self.repository, PASSPHRASE, Wanted(**wanted))
 
     async def restored(self, name: str = "new", **wanted: Any) -> Installation:
         """Restore into a folder of this name; return what is there then."""

@@ -57,7 +57,7 @@ async def test_payloads_come_back(tmp_path: Path) -> None:
 async def test_a_drill_verifies_payloads_and_puts_none(tmp_path: Path) -> None:
     """It needs no store."""
     made, _ = await with_a_payload(tmp_path)
-    assert 3 == (await drill_backup(made.installation, made.repository)).logs
+    assert 3 == (await made.drilled()).logs
 
 
 async def test_payloads_are_not_left_out_for_want_of_a_store(tmp_path: Path) -> None:
@@ -79,6 +79,20 @@ async def test_a_changed_payload_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"?")
 
     assert {f"payloads/{name[:2]}/{name}": "changed"} == made.verify().damaged
+
+
+@pytest.mark.parametrize("damage", [b"", b"?"])
+async def test_a_changed_payload_is_copied_again(tmp_path: Path, damage: bytes) -> None:
+    """Shorter or other: the next backup writes it as the store has it."""
+    made, sealed = await with_a_payload(tmp_path)
+    name = sealed.digest().removeprefix("sha256:")
+    path = made.repository / "payloads" / name[:2] / name
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1] + damage)
+
+    await made.back_up()
+
+    assert raw == path.read_bytes()
 
 
 async def test_what_restrains_the_tables_is_there_again(

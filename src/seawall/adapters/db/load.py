@@ -8,6 +8,7 @@ role could not write what a log already held.
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from seawall.adapters.db.revisions import STAMP_TABLE
 from seawall.adapters.db.schema import APPEND_ONLY, OF_TENANTS, REVISION, metadata
 from seawall.adapters.db.sqlcipher import foreign_errors
 from seawall.core.backup.rows import Rows, Shape, malformed
-from seawall.core.errors import Conflict, Unavailable
+from seawall.core.errors import Conflict, Error, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,19 +68,19 @@ class FileTarget:
         self._connect = connect
 
     def begin(self) -> FileLoading:
-        """Begin a new file; `Conflict` if the database is there. A half one is thrown away."""
-        if self._path.exists():
+        """Begin a new file; `Conflict` if the database is there, or what belongs to one."""
+        if any(place.exists() for place in _belonging(self._path)):
             raise not_empty()
         return FileLoading(self._path, self._connect)
 
 
 class FileLoading:
-    """The Loading port over a file that gets its name at the end."""
+    """The Loading port over a file of its own, which gets the database's name at the end."""
 
     def __init__(self, path: Path, connect: Callable[[Path], Any]) -> None:
         self._path = path
-        self._aside = path.with_name(f"{path.name}.restoring")
-        self._clear()
+        self._connect = connect
+        self._aside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.restoring")
         with foreign_errors():
             self._connection = connect(self._aside)
             # What is half is thrown away: nothing of it need survive anything.
@@ -113,7 +114,10 @@ class FileLoading:
         return int(gone)
 
     def finish(self) -> None:
-        """Make the triggers, flush the file, and give it its name."""
+        """Make the triggers, flush the file, give it its name, and see that it opens under it.
+
+        `Conflict` if a file has got that name meanwhile: it is left as it is.
+        """
         run = self._connection.execute
         with foreign_errors():
             for statement in APPEND_ONLY:
@@ -124,22 +128,44 @@ class FileLoading:
             run("commit")
             run("pragma journal_mode = wal")
             self._connection.close()
+        if any(place.exists() for place in _belonging(self._path)):
+            raise not_empty()
         try:
             _flush(self._aside)
-            self._aside.replace(self._path)
+            os.link(self._aside, self._path)
+            self._aside.unlink()
             _flush(self._path.parent)
+        except FileExistsError:
+            raise not_empty() from None
         except OSError as error:
             raise _unwritable(error) from None
+        self._open()
 
     def abandon(self) -> None:
         """Throw the file away."""
         with suppress(sqlcipher.Error):
             self._connection.close()
-        self._clear()
+        for place in _belonging(self._aside):
+            place.unlink(missing_ok=True)
 
-    def _clear(self) -> None:
-        for end in ("", "-wal", "-shm", "-journal"):
-            self._aside.with_name(self._aside.name + end).unlink(missing_ok=True)
+    def _open(self) -> None:
+        """Open the database under its name; whatever is wrong with it then, it goes."""
+        try:
+            with foreign_errors():
+                connection = self._connect(self._path)
+                try:
+                    connection.execute("select version_num from alembic_version").fetchone()
+                    connection.execute("select count(*) from heads").fetchone()
+                finally:
+                    connection.close()
+        except Error:
+            self._path.unlink(missing_ok=True)
+            raise
+
+
+def _belonging(path: Path) -> list[Path]:
+    """Return a database's file, and what SQLite would read beside it."""
+    return [path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-journal")]
 
 
 _TRIGGERS: Final = (
@@ -244,7 +270,8 @@ def not_empty() -> Conflict:
     return Conflict(
         "target-not-empty",
         "what is to be restored into is not empty",
-        "name a new folder, or an empty database; nothing was changed",
+        "name a new folder, which holds seawall.toml and secrets/ at most, or an empty database; "
+        "nothing was changed",
     )
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from seawall.app.backup.shreddings import Shreddings
+from seawall.app.ports import whose
 from seawall.core.backup.chunks import OVERHEAD
 from seawall.core.backup.manifest import LogAt
 from seawall.core.backup.rows import Rows, Shape, decode_rows, malformed
@@ -17,6 +19,7 @@ from seawall.core.seal.envelope import Sealed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from seawall.app.backup.known import Known
     from seawall.app.backup.repository import NoteSigner, Repository
     from seawall.app.ports import Loading
     from seawall.core.backup.manifest import Chunk, Manifest
@@ -52,6 +55,9 @@ class Filled:
     files: list[tuple[str, bytes]] = field(default_factory=list)
     samples: dict[str, list[Sealed]] = field(default_factory=dict)
     payloads: list[str] = field(default_factory=list)
+    subjects: dict[str, set[str]] = field(default_factory=dict)
+    """Whose sealed values there are, by tenant."""
+    shreddings: Shreddings = field(default_factory=Shreddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,10 @@ class Begun:
     entries: tuple[bytes, ...]
 
 
+class _Stopped(Exception):
+    """Somebody ended the filling."""
+
+
 class Filling:
     """Loads one snapshot."""
 
@@ -72,15 +82,24 @@ class Filling:
         manifest: Manifest,
         loading: Loading,
         signer: NoteSigner,
+        *,
         tell: Callable[[int], None],
+        known: Known,
     ) -> None:
+        """Take `known`: roots that the logs must have had, by origin and size."""
         self._repository = repository
         self._manifest = manifest
         self._loading = loading
         self._signer = signer
         self._tell = tell
+        self._known = known
         self._tiles: dict[str, dict[tuple[int, int], bytes]] = {}
+        self._is_stopped = False
         self.filled = Filled()
+
+    def stop(self) -> None:
+        """End what another thread fills, at its next chunk."""
+        self._is_stopped = True
 
     def fill(self, renamed: Mapping[str, str], begun: Sequence[Begun]) -> Filled:
         """Load everything but the key part; `Tampered` unless every chunk and log is right.
@@ -113,6 +132,10 @@ class Filling:
             return
         if chunk.table == "payloads":
             self.filled.payloads += [row[columns.index("digest")] for row in rows.rows]
+        if chunk.table in {"payloads", "sealed"}:
+            tenant, subject = columns.index("tenant"), columns.index("subject")
+            for row in rows.rows:
+                self.filled.subjects.setdefault(row[tenant], set()).add(row[subject])
         if chunk.table == "sealed":
             self._sample(rows, columns.index("tenant"), columns.index("envelope"))
         self.filled.rows += self._loading.load(rows)
@@ -126,19 +149,13 @@ class Filling:
 
     def _log(self, at: LogAt, joining: Begun | None) -> None:
         """Load a log's entries in their order, and compare what they make with its checkpoint."""
-        log = Regrown(at, self._tiles.pop(at.log, None))
-        chunks = sorted(
-            (
-                one
-                for one in self._manifest.chunks
-                if one.log == at.origin and one.table == "entries"
-            ),
-            key=lambda chunk: chunk.start,
-        )
-        for chunk, rows in self._opened(chunks):
+        log = Regrown(at, self._tiles.pop(at.log, None), self._known.get(at.origin))
+        for chunk, rows in self._opened(self._manifest.entries_of(at.origin)):
             if chunk.start != log.size or rows.shape != ENTRIES:
                 raise malformed()
-            self._append(log, [row[0] for row in rows.rows])
+            entries = [row[0] for row in rows.rows]
+            self._append(log, entries)
+            self.filled.shreddings.read(whose(at.log), entries)
         log.check(self._signer.public_key)
         self._close(log, joining.entries if joining else ())
 
@@ -187,19 +204,26 @@ class Filling:
 
     def _told(self, chunk: Chunk, opening: Any) -> tuple[Chunk, Rows]:
         rows = opening.result()
+        if self._is_stopped:
+            raise _Stopped
         self._tell(chunk.size)
         self.filled.size += chunk.size
         return chunk, rows
 
     def _open(self, chunk: Chunk) -> Rows:
-        sealed = self._repository.place.read(chunk.path)
-        if len(sealed) != chunk.size + OVERHEAD:
-            raise malformed()
-        rows = decode_rows(self._repository.keys.open_chunk(chunk.id, sealed))
-        told = (rows.shape.table, len(rows.rows), rows.log, rows.start)
-        if told != (chunk.table, chunk.rows, chunk.log, chunk.start):
-            raise malformed()
-        return rows
+        return open_chunk(self._repository, chunk)
+
+
+def open_chunk(repository: Repository, chunk: Chunk) -> Rows:
+    """Return the rows of a chunk; `Tampered` unless they are what the manifest says."""
+    sealed = repository.place.read(chunk.path)
+    if len(sealed) != chunk.size + OVERHEAD:
+        raise malformed()
+    rows = decode_rows(repository.keys.open_chunk(chunk.id, sealed))
+    told = (rows.shape.table, len(rows.rows), rows.log, rows.start)
+    if told != (chunk.table, chunk.rows, chunk.log, chunk.start):
+        raise malformed()
+    return rows
 
 
 def _renamed(rows: Rows, renamed: Mapping[str, str]) -> Rows:

@@ -8,13 +8,15 @@ the chunks that are there. 45 CFR 164.308(a)(7)(ii)(A), required.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.backup.key_part import TENANT_KEYS, make_key_part
 from seawall.app.backup.repository import RING, sha256, without
+from seawall.app.backup.shreddings import SHREDDINGS, told
 from seawall.app.backup.storing import Storing, payload_path
-from seawall.app.ports import SYSTEM_LOG
+from seawall.app.ports import SYSTEM_LOG, DumpedTable, whose
 from seawall.core.backup.chunks import NONCE
 from seawall.core.backup.cutting import cut_entries, cut_rows
 from seawall.core.backup.manifest import Manifest
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from seawall.app.ports import (
         Clock,
         Dump,
-        DumpedTable,
         DumpSource,
         KeyKeeper,
         Payloads,
@@ -233,11 +234,26 @@ class MakeBackup:
             return next((at.checkpoint for at in dump.logs() if at.log == SYSTEM_LOG), "")
 
     def _keys_of(self, tenant: str) -> list[tuple[DumpedTable, list[Any]]]:
+        """Return a tenant's rows of the key tables, and what no snapshot has yet of shreddings."""
+        newest = self._repository.newest()
+        since: dict[str, int] = {}
+        with suppress(Error):
+            since = {at.origin: at.size for at in self._repository.manifest(str(newest)).logs}
         with self._copied.source.reading() as dump:
-            return [
+            keys = [
                 (table, [row for batch in dump.rows(table, tenant) for row in batch])
                 for table in dump.key_tables()
             ]
+            said = [
+                (raw,)
+                for log in dump.logs()
+                if whose(log.log) == tenant
+                for batch in dump.entries(
+                    log.log, max(log.minimum, since.get(log.origin, 0)), log.size
+                )
+                for raw in told(batch)
+            ]
+        return [*keys, (DumpedTable(SHREDDINGS, 0), said)]
 
     # --- what goes beside -------------------------------------------------------------
 

@@ -4,8 +4,9 @@
 2. No log is behind a checkpoint that is known, or a successor is asked for.
 3. The key part is not older than the snapshot, and opens under the key manager.
 4. Each chunk opens under its own name, and holds what the manifest says.
-5. Each log, grown again from its entries, has the root of its signed checkpoint.
-6. Sealed values of each tenant open under the restored keys.
+5. Each log, grown again from its entries, has the root of its signed checkpoint, and had
+   those of smaller ones that are known.
+6. Sealed values of each tenant open under the restored keys; whose keys are gone was shredded.
 7. Each payload has the digest by which it is named.
 
 Then the database is made durable, all at once. 45 CFR 164.308(a)(7)(ii)(B), required.
@@ -14,28 +15,37 @@ Then the database is made durable, all at once. 45 CFR 164.308(a)(7)(ii)(B), req
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seawall.app.backup.filling import Begun, Filling
+from seawall.app.backup.filling import Begun, Filling, open_chunk
 from seawall.app.backup.key_part import TENANT_KEYS, KeyPart, open_key_part
-from seawall.app.backup.known import logs_behind, read_known, refuse_behind
+from seawall.app.backup.known import (
+    logs_behind,
+    logs_lacking,
+    read_known,
+    refuse_behind,
+    refuse_lacking,
+)
 from seawall.app.backup.repository import RING, sha256
+from seawall.app.backup.shreddings import SHREDDINGS, keys_lost
 from seawall.app.entries import entry
-from seawall.app.ports import SUCCEEDED, SYSTEM_LOG, TenantKey, WrappedKey
+from seawall.app.ports import SUCCEEDED, SYSTEM_LOG, TenantKey, WrappedKey, whose
 from seawall.core.backup.statements import untold
-from seawall.core.errors import Missing, Tampered
+from seawall.core.errors import Conflict, Error, Missing, Tampered
 from seawall.core.ledger.encoding import encode
 from seawall.core.ledger.note import encode_base64
 from seawall.core.policy.principal import Principal
 from seawall.core.seal.envelope import Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from seawall.app.backup.filling import Filled
-    from seawall.app.backup.known import Behind
+    from seawall.app.backup.known import Behind, Known
     from seawall.app.backup.repository import NoteSigner, Repository
+    from seawall.app.backup.shreddings import Shreddings
     from seawall.app.ports import (
         Clock,
         KeyKeeper,
@@ -47,6 +57,7 @@ if TYPE_CHECKING:
     )
     from seawall.core.backup.manifest import Manifest
     from seawall.core.backup.rows import Rows
+    from seawall.core.ledger.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,8 @@ class Wanted:
     known: tuple[str, ...] = ()
     """Signed checkpoints that somebody kept."""
     is_successor: bool = False
+    without: tuple[str, ...] = ()
+    """Origins of known logs that are given up: the snapshot has nothing of them."""
     is_drill: bool = False
     """A drill leaves no trace in what it restores."""
     by: str = "operator"
@@ -70,6 +83,7 @@ class Restored:
     snapshot: str
     made: str
     rows: int
+    """As its snapshot counts them."""
     size: int
     logs: int
     succeeded: tuple[str, ...]
@@ -93,16 +107,21 @@ class RestoreBackup:
         signer: NoteSigner,
         clock: Clock,
         random: Random,
+        revision: str,
         payloads: Payloads | None = None,
         owner: str = "",
     ) -> None:
-        """Take `payloads`, and by which word the installation claims that store."""
+        """Take `revision`, the newest step of the tables that this program knows.
+
+        `payloads` is where payloads go, `owner` the word by which the installation claims it.
+        """
         self._repository = repository
         self._keeper = keeper
         self._proof = proof
         self._signer = signer
         self._clock = clock
         self._random = random
+        self._revision = revision
         self._payloads = payloads
         self._owner = owner
 
@@ -115,9 +134,8 @@ class RestoreBackup:
     ) -> Restored:
         """Restore; `keep` is called when all is verified, right before the database counts."""
         manifest = await asyncio.to_thread(self._manifest, wanted.snapshot)
-        behind = await asyncio.to_thread(self._behind, manifest, wanted.known)
-        if not wanted.is_successor:
-            refuse_behind(behind)
+        beyond = await asyncio.to_thread(self._beyond, manifest, wanted)
+        behind = beyond.behind
         keys = await self._keys(manifest)
         loading = await asyncio.to_thread(target.begin)
         try:
@@ -126,18 +144,20 @@ class RestoreBackup:
                 manifest,
                 loading,
                 self._signer,
-                lambda size: progress("rows", size),
+                tell=lambda size: progress("rows", size),
+                known=beyond.known,
             )
             renamed = _successors(behind, manifest)
-            begun = self._begun(wanted, manifest, behind)
-            filled = await asyncio.to_thread(filling.fill, renamed, begun)
+            begun = self._begun(wanted, manifest, beyond)
+            filled = await _on_thread(lambda: filling.fill(renamed, begun), filling.stop)
+            await asyncio.to_thread(self._explain, manifest, keys, filled)
             opened = await self._prove(keys, filled)
-            gone = await asyncio.to_thread(_load_keys, loading, keys)
+            gone = await _on_thread(lambda: _load_keys(loading, keys))
             await self._put_payloads(manifest, filled, keys, is_drill=wanted.is_drill)
             restored = Restored(
                 snapshot=manifest.snapshot,
                 made=manifest.made,
-                rows=filled.rows,
+                rows=sum(chunk.rows for chunk in manifest.chunks),
                 size=filled.size,
                 logs=len(manifest.logs),
                 succeeded=tuple(sorted(renamed)),
@@ -146,7 +166,7 @@ class RestoreBackup:
                 files=tuple(filled.files),
             )
             await asyncio.to_thread(keep, restored)
-            await asyncio.to_thread(loading.finish)
+            await _on_thread(loading.finish)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(loading.abandon))
             raise
@@ -173,28 +193,48 @@ class RestoreBackup:
                 "make one: `seawall backup --to DIR`",
             )
         manifest = self._repository.manifest(name)
+        if manifest.revision > self._revision:
+            raise Conflict(
+                "backup-newer",
+                "the snapshot was made by a newer program",
+                "restore it by the version that made it, or by a newer one",
+            )
         chunks = {chunk.path for chunk in manifest.chunks}
         listed = self._repository.listing(name).keys()
         if chunks != {path for path in listed if path.startswith("chunks/")}:
             untold()
         return manifest
 
-    def _behind(self, manifest: Manifest, notes: Iterable[str]) -> list[Behind]:
-        """Return the logs that are behind other snapshots here, or what somebody kept."""
-        notes = [*notes]
-        names = [name for name, _ in self._repository.index().snapshots]
-        for name in names[names.index(manifest.snapshot) + 1 :]:
-            notes += [log.checkpoint for log in self._repository.manifest(name).logs]
-        known = read_known(notes, self._signer.public_key)
-        return logs_behind(manifest.logs, known, self._signer.public_key)
+    def _beyond(self, manifest: Manifest, wanted: Wanted) -> _Beyond:
+        """Return what other snapshots here, or somebody who kept it, know beyond this one.
 
-    def _begun(self, wanted: Wanted, manifest: Manifest, behind: Sequence[Behind]) -> list[Begun]:
+        `Conflict` if that is more than the snapshot has, and is not given up by the order.
+        """
+        index, public_key = self._repository.index(), self._signer.public_key
+        names = [name for name, _ in index.snapshots]
+        at = names.index(manifest.snapshot)
+        notes = [*wanted.known, *([index.checkpoint] if index.checkpoint else ())]
+        for name in names[at + 1 :]:
+            notes += [log.checkpoint for log in self._repository.manifest(name).logs]
+        known = read_known(notes, public_key)
+        behind = logs_behind(manifest.logs, known, public_key)
+        lacking = logs_lacking(manifest.logs, known)
+        refuse_lacking(lacking, wanted.without)
+        if not wanted.is_successor:
+            refuse_behind(behind)
+        for name in names[:at]:
+            # A damaged older snapshot is no reason not to restore this one.
+            with suppress(Error):
+                notes += [log.checkpoint for log in self._repository.manifest(name).logs]
+        return _Beyond(read_known(notes, public_key), behind, lacking)
+
+    def _begun(self, wanted: Wanted, manifest: Manifest, beyond: _Beyond) -> list[Begun]:
         """Return what is appended: what succeeds which log, and in the system's log that it was."""
         if wanted.is_drill:
             return []
         entries: dict[str, list[bytes]] = {}
         origins = {at.log: at.origin for at in manifest.logs}
-        for log in behind:
+        for log in beyond.behind:
             origins[log.at.log] = self._new_origin()
             said = {**_gap(log), "snapshot": manifest.snapshot}
             entries[log.at.log] = [self._entry("log.successor", wanted, log.at.log, said)]
@@ -202,7 +242,11 @@ class RestoreBackup:
             "repository": manifest.repository,
             "snapshot": manifest.snapshot,
             "made": manifest.made,
-            "succeeded": len(behind),
+            "succeeded": len(beyond.behind),
+            "lacking": [
+                {"origin": one.origin, "size": one.size, "root": encode_base64(one.root)}
+                for one in beyond.lacking
+            ],
         }
         if SYSTEM_LOG in origins:
             entries.setdefault(SYSTEM_LOG, []).append(
@@ -250,10 +294,43 @@ class RestoreBackup:
             for sealed in samples:
                 key = data_keys.get(sealed.key_id)
                 if key is None:
+                    if any(one.subject == sealed.context.subject for one in data_keys.values()):
+                        raise keys_lost(1)
                     continue  # shredded since
                 await self._proof.prove(tenant_keys, key, sealed)
                 opened += 1
         return opened
+
+    def _explain(
+        self, manifest: Manifest, keys: Mapping[str, Sequence[Rows]], filled: Filled
+    ) -> None:
+        """Raise `Tampered` (`backup-keys-lost`) unless everybody without a key was shredded."""
+        gone, said = _without_key(keys, filled), filled.shreddings
+        for tenant, tables in keys.items():
+            for rows in tables:
+                if rows.shape == SHREDDINGS:
+                    said.read(tenant, (row[0] for row in rows.rows))
+                elif rows.shape.table == TENANT_KEYS and not all(
+                    row["wrapped"] for row in _named(rows)
+                ):
+                    said.tenants.add(tenant)
+        left = {tenant for tenant, subjects in gone.items() if said.unexplained(tenant, subjects)}
+        if left:
+            self._read_later(manifest, left, said)
+        lost = sum(said.unexplained(tenant, subjects) for tenant, subjects in gone.items())
+        if lost:
+            raise keys_lost(lost)
+
+    def _read_later(self, manifest: Manifest, tenants: Collection[str], said: Shreddings) -> None:
+        """Read what the newest snapshot has of tenants' logs beyond this one."""
+        newest = self._repository.manifest(str(self._repository.newest()))
+        read = {at.origin: at.size for at in manifest.logs}
+        for at in newest.logs:
+            if whose(at.log) in tenants:
+                for chunk in newest.entries_of(at.origin):
+                    if chunk.stop > read.get(at.origin, 0):
+                        rows = open_chunk(self._repository, chunk)
+                        said.read(whose(at.log), (row[0] for row in rows.rows))
 
     # --- 7 -----------------------------------------------------------------------------------
 
@@ -304,11 +381,42 @@ class RestoreBackup:
             await self._payloads.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Beyond:
+    """What is known beyond a snapshot."""
+
+    known: Known
+    behind: list[Behind]
+    lacking: list[Checkpoint]
+
+
+def _without_key(keys: Mapping[str, Sequence[Rows]], filled: Filled) -> dict[str, set[str]]:
+    """Return those of whom there are sealed values and no data key, by tenant."""
+    gone = {tenant: set(subjects) for tenant, subjects in filled.subjects.items()}
+    for tenant, tables in keys.items():
+        for rows in tables:
+            if rows.shape.table == "data_keys":
+                gone.get(tenant, set()).difference_update(row["subject"] for row in _named(rows))
+    return {tenant: subjects for tenant, subjects in gone.items() if subjects}
+
+
+async def _on_thread(work: Callable[[], Any], stop: Callable[[], None] = lambda: None) -> Any:
+    """Work on a thread; when cancelled, wait until it has stopped: it writes to what then goes."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop()
+        await asyncio.wait([task])
+        raise
+
+
 def _load_keys(loading: Loading, keys: Mapping[str, Sequence[Rows]]) -> int:
     """Load the key part, and leave out what its keys no longer open; return how much that was."""
     for tables in keys.values():
         for rows in tables:
-            loading.load(rows)
+            if rows.shape != SHREDDINGS:
+                loading.load(rows)
     return loading.drop_unkeyed()
 
 

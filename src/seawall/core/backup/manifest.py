@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -71,15 +71,23 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Manifest:
-        """Read it; `Tampered` if it is none."""
+        """Read it; `Tampered` if it is none.
+
+        Fields that a newer program added are left out: `revision` says whether it was one.
+        """
         try:
             told: dict[str, Any] = orjson.loads(raw)
-            told["logs"] = tuple(LogAt(**log) for log in told["logs"])
-            told["chunks"] = tuple(Chunk(**chunk) for chunk in told["chunks"])
+            told["logs"] = tuple(LogAt(**_known(LogAt, log)) for log in told["logs"])
+            told["chunks"] = tuple(Chunk(**_known(Chunk, chunk)) for chunk in told["chunks"])
             told["keys"] = tuple(told["keys"])
-            return cls(**told)
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return cls(**_known(cls, told))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             raise malformed() from None
+
+    def entries_of(self, origin: str) -> list[Chunk]:
+        """Return the chunks of a log's entries, in their order."""
+        found = [one for one in self.chunks if (one.table, one.log) == ("entries", origin)]
+        return sorted(found, key=lambda chunk: chunk.start)
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""
@@ -87,3 +95,8 @@ class Manifest:
         for chunk in self.chunks:
             counted[chunk.table] = counted.get(chunk.table, 0) + chunk.rows
         return counted
+
+
+def _known(kind: type, told: dict[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in told.items() if name in names}

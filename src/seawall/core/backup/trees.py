@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from seawall.core.backup.rows import malformed
@@ -32,14 +33,26 @@ class Regrown:
     """A log that grows again from its entries, in order.
 
     Of a pruned log it begins where pruning ended, from the tiles above the leaves that
-    were kept; `tiles` are those by level and index.
+    were kept; `tiles` are those by level and index. `known` are roots by size, which it
+    must have had: `Tampered` (`backup-forked`) when it grows past one and had another.
+    Of sizes within what was pruned only multiples of 256 can be compared.
     """
 
-    def __init__(self, at: LogAt, tiles: Mapping[tuple[int, int], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        at: LogAt,
+        tiles: Mapping[tuple[int, int], bytes] | None = None,
+        known: Mapping[int, bytes] | None = None,
+    ) -> None:
         self.at = at
         stored = dict(tiles or {})
         self._edge = _edge_at(at.minimum, stored)
         self._pending = _below(at.minimum, stored)
+        self._known = dict(known or {})
+        for size in [size for size in self._known if size <= at.minimum]:
+            root = self._known.pop(size)
+            if size % TILE_WIDTH == 0 and _edge_at(size, stored).root() != root:
+                raise forked()
 
     @property
     def size(self) -> int:
@@ -53,6 +66,15 @@ class Regrown:
 
     def add(self, entries: Sequence[bytes]) -> list[Tile]:
         """Append entries; return the rows of the tree that are complete now."""
+        rows: list[Tile] = []
+        stops = sorted(at - self.size for at in self._known if at < self.size + len(entries))
+        for start, stop in pairwise([0, *stops, len(entries)]):
+            rows += self._grow(entries[start:stop])
+            if self._known.pop(self.size, self._edge.root()) != self._edge.root():
+                raise forked()
+        return rows
+
+    def _grow(self, entries: Sequence[bytes]) -> list[Tile]:
         extension = extend(self._edge, [leaf_hash(entry) for entry in entries])
         self._edge = extension.edge
         self._pending |= extension.tiles
@@ -79,6 +101,15 @@ class Regrown:
         Incomplete tiles of level 0 are none: the last entries are they.
         """
         return [(level, index, hashes) for (level, index), hashes in self._pending.items() if level]
+
+
+def forked() -> Tampered:
+    """Return what it is that two signed checkpoints contradict each other."""
+    return Tampered(
+        "backup-forked",
+        "a log's checkpoint in the backup contradicts one that is known",
+        "keep both, compare them with what witnesses have, and treat it as an incident",
+    )
 
 
 def _edge_at(size: int, tiles: Mapping[tuple[int, int], bytes]) -> Edge:
