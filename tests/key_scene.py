@@ -19,11 +19,12 @@ from seawall.app.ports import SYSTEM_LOG, Held, KeepDocument, KeepPatient, KeepS
 from seawall.app.rewrap_keys import RewrapKeys
 from seawall.app.rotate_keys import RotateKeys
 from seawall.app.shred_keys import ShredKeys
+from seawall.core.ledger.checkpoint import format_vkey
 from seawall.core.policy.grant import Grant, terms
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.register import read_document
 from seawall.core.registers.spec import Document
-from seawall.core.seal.certificate import sign_certificate
+from seawall.core.seal.certificate import open_certificate, sign_certificate
 from seawall.core.seal.envelope import Context, Sealed
 
 if TYPE_CHECKING:
@@ -213,3 +214,9 @@ class KeyScene:
     def said(self, action: str, log: str = CLINIC) -> list[dict[str, Any]]:
         """Return the entries of an action."""
         return [body for body in self.ledger.bodies(log) if body["action"] == action]
+
+
+def body_of(scene: KeyScene, note: str) -> dict[str, Any]:
+    """Return what a certificate says, once its signature was checked."""
+    origin = scene.ledger.logs[SYSTEM_LOG].origin
+    return open_certificate(note, format_vkey(origin, PUBLIC_KEY))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_shred_keys import body_of
 
-from key_scene import ANN, BEN, CLINIC, OPERATOR, OTHER, KeyScene
+from key_scene import ANN, BEN, CLINIC, OPERATOR, OTHER, KeyScene, body_of
 from lying_keys import lying_scene, ways_in
+from seawall.app.manage_keys import ManageKeys
 from seawall.app.ports import tenant_root
-from seawall.core.errors import Error, Missing, Tampered, Unavailable
+from seawall.core.errors import Error, Invalid, Missing, Tampered, Unavailable
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
@@ -193,3 +193,55 @@ async def test_a_failure_of_another_kind_is_recorded_again() -> None:
     assert ["key-manager-unavailable", "root-key-missing"] == [
         one["code"] for one in scene.said("keys.rewrapped")
     ]
+
+
+def managing(scene: KeyScene) -> ManageKeys:
+    """Return what carries out orders of operators who were shown."""
+    unasked: Any = None
+    return ManageKeys(
+        store=scene.store,
+        ring=scene.ring,
+        status=unasked,
+        rotating=scene.rotating,
+        rewrapping=scene.rewrapping,
+        shredding=scene.shredding,
+        step_up=unasked,
+    )
+
+
+@pytest.mark.parametrize("do", ["rewrap", "resume"])
+async def test_an_order_says_whether_they_are_deleted(do: str) -> None:
+    """Without the word they stay."""
+    scene = await scene_of([])
+    damage(scene, BEN)
+    await scene.rotating.tenant(OPERATOR, CLINIC)
+    with pytest.raises(Tampered):
+        await managing(scene).do(OPERATOR, {"do": "shred", "ids": [ANN], "reason": "error"})
+    with pytest.raises(Tampered):
+        await managing(scene).do(OPERATOR, {"do": do})
+    await managing(scene).do(OPERATOR, {"do": do, "drop_damaged": True})
+    assert 1 == scene.said("keys.rewrapped")[-1]["dropped"]
+
+
+async def test_the_order_itself_may_say_so() -> None:
+    """Then a shredding is done at once."""
+    scene = await scene_of([CARL])
+    damage(scene, BEN)
+    order = {"do": "shred", "ids": [ANN], "reason": "error", "drop_damaged": True}
+    assert 1 == len((await managing(scene).do(OPERATOR, order))["shredded"])
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "rewrap", "drop_damaged": "yes"},
+        {"do": "shred", "tenant": CLINIC, "reason": "error", "drop_damaged": True},
+        {"do": "rotate", "what": "tenant", "drop_damaged": True},
+    ],
+)
+async def test_an_order_that_cannot_delete_them_is_refused(order: dict[str, Any]) -> None:
+    """Of a whole tenant nothing is wrapped anew, and a rotation deletes nothing."""
+    scene = await scene_of([])
+    with pytest.raises(Invalid) as caught:
+        await managing(scene).do(OPERATOR, order)
+    assert ("order-invalid", []) == (caught.value.code, scene.said("keys.shred"))

@@ -7,14 +7,12 @@ from typing import Any, Final
 import pytest
 
 from fake_keys import RECEIPT_KEY, MemoryKeys
-from fakes import PUBLIC_KEY
-from key_scene import ANN, BEN, CLINIC, KIND, OPERATOR, OTHER, KeyScene, Strict
+from key_scene import ANN, BEN, CLINIC, KIND, OPERATOR, OTHER, KeyScene, Strict, body_of
 from seawall.adapters.keys.ring import EnvelopeKeyRing
-from seawall.app.ports import SYSTEM_LOG, tenant_root
+from seawall.app.ports import tenant_root
 from seawall.core.errors import Error, Invalid, Missing, Refused, Unavailable
-from seawall.core.ledger.checkpoint import format_vkey, open_checkpoint
+from seawall.core.ledger.checkpoint import open_checkpoint
 from seawall.core.policy.principal import Principal
-from seawall.core.seal.certificate import open_certificate
 
 STEPS: Final = 8
 """How many steps the shredding of a patient has."""
@@ -48,12 +46,6 @@ async def refused(scene: KeyScene, tenant: str, patient: str, ring: Any = None) 
     except Error as error:
         return error.code
     return ""
-
-
-def body_of(scene: KeyScene, note: str) -> dict[str, Any]:
-    """Return what a certificate says, once its signature was checked."""
-    origin = scene.ledger.logs[SYSTEM_LOG].origin
-    return open_certificate(note, format_vkey(origin, PUBLIC_KEY))
 
 
 async def test_a_shredded_patient_opens_no_more() -> None:

@@ -30,6 +30,14 @@ def test_keys_are_listed_and_none_is_shown(place: Place) -> None:
     assert "under" in place.terminal.run("keys", "list").out
 
 
+def test_a_whole_tenant_has_no_damaged_keys_to_drop(place: Place) -> None:
+    """The option reaches the order, which refuses it there; elsewhere it does no harm."""
+    damaged = ("--drop-damaged", "--json")
+    assert {"rewrapped": 0} == place.keys("rewrap", *damaged).json()
+    shred = ("shred", "--whole-tenant", "--reason", "error", "--yes", *damaged)
+    assert "order-invalid" == place.keys(*shred).code
+
+
 @pytest.mark.parametrize(
     "command",
     [

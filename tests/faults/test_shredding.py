@@ -16,8 +16,9 @@ import pytest
 
 import openbao
 from seawall.adapters.keys.tenants import context_of
+from seawall.adapters.keys.wrapping import unwrap_data_key
 from seawall.app.entries import entry
-from seawall.app.ports import SYSTEM_LOG, Secret, tenant_root
+from seawall.app.ports import SYSTEM_LOG, Secret, TenantKey, tenant_root
 from seawall.app.recall import IDENTIFIERS
 from seawall.compose import Installation
 from seawall.config import Keys, Passphrase, Settings
@@ -27,12 +28,13 @@ from seawall.core.policy.principal import Principal
 from seawall.core.seal.certificate import open_certificate, read_file, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import postgres
     from seawall.adapters.keys.openbao import OpenBaoKeys
     from seawall.app.manage_keys import ManageKeys
-    from seawall.app.ports import TenantKey
+    from seawall.app.ports import Destruction, WrappedKey
     from seawall.compose import Writer
 
 CLINIC: Final = "clinic"
@@ -54,6 +56,7 @@ class Scene:
     async def begin(self) -> Scene:
         """Open the tenants and import the patients."""
         async with self.installation.write() as writer:
+            await writer.keys.prepare(SYSTEM_LOG)  # as the first operator's enrolment does
             for tenant in (CLINIC, OTHER):
                 await writer.open_tenant(tenant)
                 for name in NAMES:
@@ -95,6 +98,13 @@ class Scene:
             who = Principal("operator", "olga", tenant)
             done = await managing.do(who, order, more.get("progress"))
         return dict(done["shredded"][0])
+
+    async def order(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out an order about the clinic's keys, as a process that begins anew."""
+        again = Installation.open(self.installation.settings, PASSPHRASE)
+        async with again.write() as writer:
+            who = Principal("operator", "oscar", CLINIC)
+            return dict(await writer.key_room.managing.do(who, order))
 
     async def verify(self) -> list[int]:
         """Recompute every log of the installation; return how many entries each has."""
@@ -162,30 +172,82 @@ async def test_a_shredded_tenant_opens_nowhere(scene: Scene, tmp_path: Path) -> 
     assert all(size > 3 for size in (await scene.verify())[1:])
 
 
-async def test_no_credentials_open_what_the_disk_still_holds(scene: Scene, tmp_path: Path) -> None:
-    """Every wrapped tenant key in rows, dead rows and the write-ahead log of before is dead.
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_no_credentials_open_what_the_disk_still_holds(
+    scene: Scene, tmp_path: Path, *, is_interrupted: bool
+) -> None:
+    """No tenant key in rows, dead rows and the write-ahead log opens a data key of before.
 
-    SQLCipher's pages are encrypted: there it is the rows of the copy that are tried.
+    All of them are tried, with the root token; also where the root key was rotated between
+    an interruption and the resume. SQLCipher's pages are encrypted: there it is all rows.
     """
-    root = scene.bao.keys(scene.installation.settings.keys.prefix, lambda: scene.bao.root)
     backup = scene.backup(tmp_path / "older")
     async with backup.installation.write() as writer:
-        kept = await writer.wrapped_keys.tenant_keys(CLINIC)
-    assert [32, 32] == [len(unwrapped(root, key)) for key in kept]
-    await scene.shred(CLINIC, "ann")
+        older = await writer.wrapped_keys.tenant_keys(CLINIC)
+        held = writer.wrapped_keys
+        data_keys = {
+            name: await held.current(CLINIC, scene.ids[CLINIC, name], IDENTIFIERS) for name in NAMES
+        }
+    assert {"ann", "ben"} == opening(scene, {key.wrapped for key in older}, data_keys)
+    if is_interrupted:
+        with pytest.raises(RuntimeError, match="ended here"):
+            await scene.shred(CLINIC, "ann", progress=ending_after("record the renewal"))
+        await scene.order({"do": "rotate", "what": "root"})
+        assert 1 == len((await scene.order({"do": "resume"}))["shredded"])
+    else:
+        await scene.shred(CLINIC, "ann")
+    async with scene.installation.write() as writer:
+        rows = await writer.wrapped_keys.tenant_keys(CLINIC)
+        ben = await writer.wrapped_keys.current(CLINIC, scene.ids[CLINIC, "ben"], IDENTIFIERS)
+    lying = {key.wrapped for key in [*older, *rows]}
     if scene.database is not None:
         scene.database.ask("checkpoint")
-        lying = {
-            match[0]
-            for path in (scene.database.folder / "cluster").rglob("*")
-            if path.is_file()
-            for match in WRAPPED.finditer(path.read_bytes())
-        }
-        assert {key.wrapped for key in kept} <= lying
-    for key in kept:
-        with pytest.raises(Error) as caught:
-            unwrapped(root, key)
-        assert "root-key-missing" == caught.value.code
+        found = lying_in(scene.database.folder / "cluster")
+        assert lying <= found
+        lying = found
+    assert {"now"} == opening(scene, lying, {**data_keys, "now": ben})
+
+
+def ending_after(step: str) -> Callable[[str, int, int], None]:
+    """Return a progress that ends the process after a step."""
+
+    def progress(what: str, _: int, __: int) -> None:
+        """End after this step."""
+        if what == step:
+            raise RuntimeError("the process ended here")
+
+    return progress
+
+
+def lying_in(folder: Path) -> set[bytes]:
+    """Return every tenant key that OpenBao wrapped, wherever it lies in the files of a folder."""
+    return {
+        match[0]
+        for path in folder.rglob("*")
+        if path.is_file()
+        for match in WRAPPED.finditer(path.read_bytes())
+    }
+
+
+def opening(
+    scene: Scene, blobs: set[bytes], data_keys: Mapping[str, WrappedKey | None]
+) -> set[str]:
+    """Return which data keys open by any of the wrapped tenant keys, with the root token."""
+    root = scene.bao.keys(scene.installation.settings.keys.prefix, lambda: scene.bao.root)
+    opened: set[str] = set()
+    for blob in blobs:
+        match = WRAPPED.fullmatch(blob)
+        assert match is not None
+        for version in {key.tenant_key_version for key in data_keys.values() if key}:
+            tried = TenantKey(CLINIC, "data", version, int(match[1]), blob)
+            with suppress(Error):
+                secret = unwrapped(root, tried)
+                for name, key in data_keys.items():
+                    with suppress(Error):
+                        assert key is not None
+                        unwrap_data_key(secret, key)
+                        opened.add(name)
+    return opened
 
 
 def unwrapped(manager: OpenBaoKeys, key: TenantKey) -> bytes:
@@ -219,13 +281,8 @@ async def test_a_shredding_that_was_interrupted_is_finished_by_another_process(
     """After OpenBao destroyed the versions, before anything said so."""
     backup = scene.backup(tmp_path / "older")
 
-    def crash(what: str, _: int, __: int) -> None:
-        """End after this step."""
-        if what == "destroy the old root versions":
-            raise RuntimeError("the process ended here")
-
     with pytest.raises(RuntimeError, match="ended here"):
-        await scene.shred(CLINIC, "ann", progress=crash)
+        await scene.shred(CLINIC, "ann", progress=ending_after("destroy the old root versions"))
     again = replace(scene, installation=Installation.open(scene.installation.settings, PASSPHRASE))
     async with again.installation.write() as writer:
         managing = writer.key_room.managing
@@ -251,3 +308,58 @@ async def test_without_an_operators_token_nothing_is_destroyed(
     monkeypatch.setenv("SEAWALL_KEYS_OPERATOR_TOKEN", token)
     whole = replace(scene, installation=Installation.open(scene.installation.settings, PASSPHRASE))
     assert ALL == await whole.opened()
+
+
+@pytest.mark.parametrize("what", ["tenant", "ann"])
+async def test_a_token_that_goes_midway_makes_no_certificate(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nothing is destroyed and no survivor lost; with a token again the same one is finished."""
+    backup, prefix = scene.backup(tmp_path / "older"), scene.installation.settings.keys.prefix
+    file = tmp_path / "operator"
+    file.write_text(scene.bao.token(prefix, is_operator=True), "utf-8")
+    monkeypatch.delenv("SEAWALL_KEYS_OPERATOR_TOKEN")
+    monkeypatch.setenv("SEAWALL_KEYS_OPERATOR_TOKEN_FILE", str(file))
+    bare = replace(scene, installation=Installation.open(scene.installation.settings, PASSPHRASE))
+    if what == "tenant":
+        # The order itself is good; what fails is all that comes after it.
+        losing = Losing(bare.installation.key_operator, scene.bao, file)
+        vars(bare.installation)["key_operator"] = losing
+
+    def revoke(step: str, _: int, __: int) -> None:
+        """Take the token away within the work."""
+        if step == "wrap the survivors anew":
+            scene.bao.revoke(file.read_text("utf-8"))
+            file.unlink()
+
+    with pytest.raises(Error) as caught:
+        await bare.shred(CLINIC, *(NAMES[:1] if what == "ann" else ()), progress=revoke)
+    assert "key-token-missing" == caught.value.code
+    monkeypatch.delenv("SEAWALL_KEYS_OPERATOR_TOKEN_FILE")
+    again = replace(scene, installation=Installation.open(scene.installation.settings, PASSPHRASE))
+    left = {(OTHER, "ann"), (OTHER, "ben")} | ({(CLINIC, "ben")} if what == "ann" else set())
+    assert left == await again.opened()
+    monkeypatch.setenv("SEAWALL_KEYS_OPERATOR_TOKEN", scene.bao.token(prefix, is_operator=True))
+    (done,) = (await scene.order({"do": "resume"}))["shredded"]
+    vkey = (await scene.installation.store.head(SYSTEM_LOG)).vkey
+    assert 1 in open_certificate(done["certificate"], vkey)["keys"]["versions"]
+    assert (left, {(OTHER, "ann"), (OTHER, "ben")}) == (await again.opened(), await backup.opened())
+
+
+class Losing:
+    """An operator whose token is revoked and gone when it comes to the destruction."""
+
+    def __init__(self, operator: Any, bao: openbao.BaoServer, file: Path) -> None:
+        self._operator = operator
+        self._bao = bao
+        self._file = file
+        self.versions = operator.versions
+        self.make = operator.make
+        self.rotate = operator.rotate
+
+    async def destroy(self, name: str, below: int | None = None) -> Destruction:
+        """Lose the token, then ask."""
+        self._bao.revoke(self._file.read_text("utf-8"))
+        self._file.unlink()
+        destroyed: Destruction = await self._operator.destroy(name, below)
+        return destroyed

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 _FIELDS: Final = {
     "enrol": frozenset({"name"}),
     "rotate": frozenset({"what", "patient", "kind"}),
-    "rewrap": frozenset[str](),
-    "shred": frozenset({"patients", "ids", "tenant", "reason"}),
-    "resume": frozenset[str](),
+    "rewrap": frozenset({"drop_damaged"}),
+    "shred": frozenset({"patients", "ids", "tenant", "reason", "drop_damaged"}),
+    "resume": frozenset({"drop_damaged"}),
     "certificate": frozenset({"entry"}),
 }
 """What can be ordered, and which fields each order may have."""
@@ -85,9 +85,14 @@ class ManageKeys:
         if do == "rotate":
             return await self._rotate(operator, order, progress)
         if do == "rewrap":
-            return {"rewrapped": await self._rewrapping.rewrap(operator, tenant, progress)}
+            moved = await self._rewrapping.rewrap(
+                operator, tenant, progress, drop_damaged=_drops_damaged(order)
+            )
+            return {"rewrapped": moved}
         if do == "resume":
-            done = await self._shredding.resume(operator, tenant, progress)
+            done = await self._shredding.resume(
+                operator, tenant, progress, drop_damaged=_drops_damaged(order)
+            )
             return {"shredded": [_told(one) for one in done]}
         if do == "certificate":
             note = await self._shredding.certificate(tenant, _entry(order))
@@ -120,13 +125,15 @@ class ManageKeys:
         tenant, reason = operator.tenant, str(order.get("reason", ""))
         if "tenant" in order:
             # Typed again, so that nobody shreds another tenant than they mean.
-            if order["tenant"] != tenant or order.keys() & {"patients", "ids"}:
+            if order["tenant"] != tenant or order.keys() & {"patients", "ids", "drop_damaged"}:
                 raise _wrong("the tenant is not the one whose client or operator this is")
             return await self._shredding.tenant(operator, tenant, reason, progress)
         ids = _texts(order, "ids")
         for reference in _texts(order, "patients"):
             ids.append(await self._patient(tenant, reference))
-        return await self._shredding.patients(operator, tenant, ids, reason, progress)
+        return await self._shredding.patients(
+            operator, tenant, ids, reason, progress, drop_damaged=_drops_damaged(order)
+        )
 
     async def _patient(self, tenant: str, reference: str) -> str:
         """Return the ledger id of the patient whom a client calls so; it is recorded nowhere."""
@@ -154,6 +161,13 @@ def _texts(order: Mapping[str, Any], name: str) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise _wrong(f"{name} is not a list of texts")
     return list(found)
+
+
+def _drops_damaged(order: Mapping[str, Any]) -> bool:
+    told = order.get("drop_damaged", False)
+    if not isinstance(told, bool):
+        raise _wrong("drop_damaged is neither true nor false")
+    return told
 
 
 def _entry(order: Mapping[str, Any]) -> int:

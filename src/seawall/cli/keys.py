@@ -44,6 +44,13 @@ Code = Annotated[
     str | None, typer.Option("--code", help="The code that the operator's device shows.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")]
+DropDamaged = Annotated[
+    bool,
+    typer.Option(
+        "--drop-damaged",
+        help="Delete data keys that open nothing, where they stand in the way; for good.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", help="Folder for certificates; else certificates in the data folder."),
@@ -156,13 +163,15 @@ def rewrap(
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
+    drop_damaged: DropDamaged = False,
     operator: OperatorName = None,
     code: Code = None,
     json: Json = False,
 ) -> None:
     """Wrap what is left of a tenant's data keys under its newest key; goes on where it was."""
+    order = _with_damaged({"do": "rewrap"}, drop=drop_damaged)
     installation = open_installation(data_dir, passphrase_file)
-    done = _order(installation, tenant, {"do": "rewrap"}, _proof(operator, code))
+    done = _order(installation, tenant, order, _proof(operator, code))
     if json:
         print_json(done)
     else:
@@ -189,6 +198,7 @@ def shred(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish what was interrupted; order nothing.")
     ] = False,
+    drop_damaged: DropDamaged = False,
     operator: OperatorName = None,
     code: Code = None,
     out: Out = None,
@@ -199,6 +209,7 @@ def shred(
     installation = open_installation(data_dir, passphrase_file)
     chosen = asyncio.run(choose_tenant(installation, tenant))
     order = _shredding(chosen, patient or [], ledger_id or [], whole=whole_tenant, resume=resume)
+    order = _with_damaged(order, drop=drop_damaged)
     if not resume:
         order["reason"] = reason
         _confirm(chosen, order, yes=yes)
@@ -346,6 +357,11 @@ def _shredding(
     if whole:
         return {"do": "shred", "tenant": tenant}
     return {"do": "shred", "patients": patients, "ids": ids}
+
+
+def _with_damaged(order: dict[str, Any], *, drop: bool) -> dict[str, Any]:
+    """Return an order that also deletes data keys which open nothing, if that was said."""
+    return {**order, "drop_damaged": True} if drop else order
 
 
 def _confirm(tenant: str, order: dict[str, Any], *, yes: bool) -> None:
