@@ -13,6 +13,7 @@ from seawall.adapters.keys.root_locks import ManagerLock, SecretLock
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Tampered, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from seawall.adapters.keys.root_locks import RootLock
@@ -131,7 +132,7 @@ def test_a_change_that_cannot_be_written_is_no_change(tmp_path: Path, change: st
     ring = RingFile.create(path, PASSPHRASE, FakeRandom(), ["a"])
     before, raw = ring.key("a"), path.read_bytes()
     (tmp_path / "ring.new").mkdir()
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "ensure": lambda: ring.ensure("b"),
         "remove": lambda: ring.remove(["a"]),
         "rotate_root": ring.rotate_root,
