@@ -91,6 +91,19 @@ async def test_an_unreadable_listing_stops_no_later_backup(
     assert len(left - keys) >= 1
 
 
+def test_what_is_extra_is_named_beside_what_is_damaged(made: Scene, tmp_path: Path) -> None:
+    """One finding hides no other."""
+    scene_ = copied(made, tmp_path)
+    chunk = next(path for path in (scene_.repository / "chunks").rglob("*") if path.is_file())
+    chunk.unlink()
+    (scene_.repository / "chunks" / "stranger").write_bytes(b"?")
+
+    found = scene_.verify()
+
+    name = chunk.relative_to(scene_.repository).as_posix()
+    assert ({name: "missing"}, ["chunks/stranger"]) == (found.damaged, found.extra)
+
+
 def test_a_key_that_begins_as_ours_is_not_ours() -> None:
     """A + within its base64 ends no comparing."""
     ours = bytes([0x0F, 0x80]) + bytes(30)
