@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from certified import TestAuthority
 from scanning import handshaking, scan
 from seawall.adapters.certificates import ServerCertificate, ensure_certificate
 from seawall.adapters.clock import SystemClock
+from seawall.http.server import listen, serving
+from seawall.tls import server_context
 from witnesses import witnessing
 
 if TYPE_CHECKING:
@@ -49,6 +52,24 @@ async def test_the_witness_has_no_weakness(tmp_path: Path) -> None:
     async with witnessing(tmp_path / "w1", "localhost/w1") as running:
         authority = running.folder / "tls" / "authority.pem"
         assert [] == await asyncio.to_thread(scan, running.port, authority, tmp_path)
+
+
+async def test_a_gateway_that_asks_for_certificates_has_no_weakness(
+    made: ServerCertificate, tmp_path: Path
+) -> None:
+    """Connections begin with another context there, which is as strong."""
+    clients = TestAuthority(tmp_path / "clients").certificate
+    context = server_context(made.certificate, made.key, made.password, clients=clients)
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    async with serving(application, listener, context):
+        assert [] == await asyncio.to_thread(scan, port, made.authority, tmp_path)
+
+
+async def application(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answer every request."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def test_a_server_with_old_suites_is_found_out(made: ServerCertificate, tmp_path: Path) -> None:
