@@ -14,6 +14,7 @@ import pytest
 from key_scene import ANN, BEN, CLINIC, KIND, OPERATOR, KeyScene
 from lying_keys import lying_scene, ways_in
 from seawall.app.key_claims import CLAIM_MS
+from seawall.app.ports import tenant_root
 from seawall.core.errors import Conflict, Error, Unavailable
 
 if TYPE_CHECKING:
@@ -289,3 +290,23 @@ async def test_survivors_are_not_lost_where_their_keys_do_not_open_under_the_new
     with pytest.raises(Unavailable):
         await scene.shredding.patients(OPERATOR, CLINIC, [ANN], "error")
     assert (0, []) == (scene.manager.calls["destroy"], scene.said("keys.destroy"))
+
+
+@pytest.mark.parametrize("step", ["new_tenant_key", "rewrap", "prove_tenant_keys"])
+async def test_a_rotation_that_heeds_no_claim_leaves_no_way_in(step: str) -> None:
+    """Such as of a process that lost its claim: the root version that stays is made last."""
+    scene = await lying_scene()
+    ann, others = scene.sealed[CLINIC, ANN], [1]
+    keep = getattr(scene.ring, step)
+
+    async def after_a_rotation(*given: Any) -> Any:
+        """Rotate the root key, and wrap the tenant's newest keys under it."""
+        if others:
+            others.pop()
+            await scene.manager.rotate(tenant_root(CLINIC))
+            await scene.ring.rewrap_tenant_keys(CLINIC)
+        return await keep(*given)
+
+    setattr(scene.ring, step, after_a_rotation)
+    await scene.shredding.patients(OPERATOR, CLINIC, [ANN], "error")
+    assert ([], [], True) == (others, await ways_in(scene, ann), await survives(scene, BEN))
