@@ -7,16 +7,19 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from seawall.adapters.db.schema import metadata
+from seawall.adapters.db.schema import REVISION, metadata
+from seawall.adapters.keys.proof import ManagedProof
 from seawall.app.backup.recording import record_backup
-from seawall.app.backup.restore import Wanted
+from seawall.app.backup.restore import RestoreBackup, Wanted
 from seawall.compose import (
     Installation,
     backup_maker,
     backup_verifier,
     drill_backup,
+    repository_of,
     restore_folder,
 )
+from seawall.compose.backup import _keeper, _signer
 from seawall.config import Passphrase, Settings
 from seawall.core.policy.principal import Principal
 from seawall.demo.stage import sample_patients
@@ -147,3 +150,18 @@ def rows_of(installation: Installation, beside: Sequence[str] = ()) -> dict[str,
 
 
 EVERY_TABLE: Final = frozenset(metadata.tables)
+
+
+def restoring_by(
+    installation: Installation, folder: Path, revision: str = REVISION
+) -> RestoreBackup:
+    """Return what restores a repository by an installation's own keys and key manager."""
+    return RestoreBackup(
+        repository=repository_of(installation, folder),
+        keeper=_keeper(installation.settings, installation.ring, installation),
+        proof=ManagedProof(installation.key_manager),
+        signer=_signer(installation),
+        clock=installation.clock,
+        random=installation.random,
+        revision=revision,
+    )

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup_scenes import PASSPHRASE, Scene, scene
+from backup_scenes import PASSPHRASE, Scene, restoring_by, scene
 from seawall.adapters.db.load import FileTarget
-from seawall.adapters.db.schema import REVISION
 from seawall.adapters.db.sqlcipher import connect
-from seawall.adapters.keys.proof import ManagedProof
-from seawall.app.backup.restore import RestoreBackup, Wanted
+from seawall.app.backup.restore import Wanted
 from seawall.compose import Installation
-from seawall.compose.backup import ScheduledBackups, _keeper, _signer, repository_of
+from seawall.compose.backup import ScheduledBackups
 from seawall.config import Backup
 from seawall.core.errors import Error
 from seawall.core.policy.principal import Principal
@@ -75,16 +73,7 @@ async def test_a_copy_of_the_older_key_part_does_not_open_what_was_shredded(
     """Under the key manager as it is now, an older key part in the repository opens nowhere."""
     made, _ = await shredded(tmp_path)
 
-    settings, signer = made.installation.settings, _signer(made.installation)
-    restore = RestoreBackup(
-        repository=repository_of(made.installation, tmp_path / "older" / "backup"),
-        keeper=_keeper(settings, made.installation.ring, made.installation),
-        proof=ManagedProof(made.installation.key_manager),
-        signer=signer,
-        clock=made.installation.clock,
-        random=made.installation.random,
-        revision=REVISION,
-    )
+    restore = restoring_by(made.installation, tmp_path / "older" / "backup")
     target = FileTarget(tmp_path / "seawall.db", lambda path: connect(path, bytes(32)))
 
     with pytest.raises(Error) as caught:

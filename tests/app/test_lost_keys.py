@@ -1,4 +1,4 @@
-"""Keys that are gone were destroyed by a recorded shredding, or a restoring says that they are lost."""
+"""Keys that are gone were destroyed by a recorded shredding, or they are lost."""
 
 from __future__ import annotations
 
