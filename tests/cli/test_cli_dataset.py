@@ -104,6 +104,19 @@ def test_some_columns_go_to_standard_output(practice: Terminal, tmp_path: Path) 
     assert '"age","mrn"\n71,"00417"\n8,"00418"\n' == said.out
 
 
+def test_an_alarm_is_no_row(practice: Terminal, tmp_path: Path) -> None:
+    """A file that was changed raises an alarm, beside standard output and not in it."""
+    file = tmp_path / "s.parquet"
+    seal(practice, ndjson_file(tmp_path), file)
+    changed = bytearray(file.read_bytes())
+    changed[20] ^= 1
+    file.write_bytes(changed)
+
+    said = open_(practice, file)
+
+    assert ("dataset-tampered", "", True) == (said.code, said.out, "alarm" in said.err)
+
+
 def test_a_shell_alone_opens_nothing(practice: Terminal, tmp_path: Path) -> None:
     """Without an operator's code there is no opening, and a wrong one is no code."""
     seal(practice, ndjson_file(tmp_path), tmp_path / "s.parquet")

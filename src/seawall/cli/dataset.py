@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import signal
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
@@ -24,7 +25,7 @@ from seawall.cli.options import (
     open_installation,
 )
 from seawall.cli.output import print_json, print_table, say
-from seawall.compose import Installation, dataset_files, dataset_intents
+from seawall.compose import Installation, dataset_files, dataset_intents, log_to
 from seawall.core.errors import Conflict, Invalid
 from seawall.core.policy.principal import Principal
 from seawall.core.policy.purpose import Purpose
@@ -237,6 +238,8 @@ async def _intents(installation: Installation) -> AsyncIterator[SealDataset]:
 
 def _run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run to the end, or until a signal: then what it began to write is taken away first."""
+    # An alarm goes beside what is printed, which may be rows.
+    log_to(sys.stderr, "error")
     return asyncio.run(_until_stopped(work))
 
 
