@@ -25,6 +25,7 @@ from seawall.adapters.keys.proof import ManagedProof
 from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.keys.ring_file import RingFile
 from seawall.app.backup.current import OLDER, differing, is_older, require_current
+from seawall.app.backup.key_part import PIECE
 from seawall.app.backup.make import Copied, MakeBackup
 from seawall.app.backup.recording import record_backup, settings_repository
 from seawall.app.backup.repository import (
@@ -84,7 +85,9 @@ def repository_of(installation: Installation, folder: Path) -> Repository:
     return _repository(FolderPlace(folder), ring.ensure("backup"), _signer(installation))
 
 
-def backup_maker(installation: Installation, folder: Path, keep: int = 0) -> MakeBackup:
+def backup_maker(
+    installation: Installation, folder: Path, keep: int = 0, *, piece: int = PIECE
+) -> MakeBackup:
     """Return what makes backups of an installation; it takes no claim on its database."""
     return MakeBackup(
         repository=repository_of(installation, folder),
@@ -99,6 +102,7 @@ def backup_maker(installation: Installation, folder: Path, keep: int = 0) -> Mak
         random=installation.random,
         program=version("seawall"),
         keep=keep,
+        piece=piece,
     )
 
 

@@ -216,7 +216,7 @@ class Filling:
 
 def open_chunk(repository: Repository, chunk: Chunk) -> Rows:
     """Return the rows of a chunk; `Tampered` unless they are what the manifest says."""
-    sealed = repository.place.read(chunk.path)
+    sealed = repository.place.read(chunk.path, chunk.size + OVERHEAD)
     if len(sealed) != chunk.size + OVERHEAD:
         raise malformed()
     rows = decode_rows(repository.keys.open_chunk(chunk.id, sealed))

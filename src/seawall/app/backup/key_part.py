@@ -2,7 +2,8 @@
 
 It lies apart from the data, and only the newest is kept. It is sealed under the
 tenant's own newest key, which lies beside it wrapped under a root key: when that
-version of the root key is destroyed, every older copy dies with it.
+version of the root key is destroyed, every older copy dies with it. A tenant with
+many patients has several files, so that none is held whole while it is made.
 """
 
 from __future__ import annotations
@@ -17,16 +18,21 @@ from seawall.app.ports import TenantKey
 from seawall.core.backup.rows import Rows, decode_rows, encode_rows, malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from seawall.app.ports import DumpedTable, KeyKeeper
+    from seawall.app.ports import Dump, DumpedTable, KeyKeeper
+
+    Piece = list[tuple[DumpedTable, list[Any]]]
+    """Rows of the key tables that make one file; the tenant keys are in the first."""
 
 TENANT_KEYS: Final = "tenant_keys"
+PIECE: Final = 1 << 22
+"""About so many bytes of rows make a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """One tenant's: rows of wrapped tenant keys, and the rest sealed under one of them."""
+    """A file of one tenant's: rows of tenant keys, and the rest sealed under one of them."""
 
     tenant: str
     tenant_keys: bytes
@@ -65,6 +71,41 @@ class KeyPart:
             )
         except (ValueError, KeyError, TypeError):
             raise malformed() from None
+
+
+def key_pieces(dump: Dump, tenant: str, most: int = PIECE) -> Iterator[Piece]:
+    """Yield a tenant's rows of the key tables, as much as makes a file at a time."""
+    tables = dump.key_tables()
+    own = next(table for table in tables if table.shape.table == TENANT_KEYS)
+    rows: list[Any] = [row for batch in dump.rows(own, tenant) for row in batch]
+    piece, size, is_any = [(own, rows)], 0, bool(rows)
+    for table in tables:
+        if table is own:
+            continue
+        rows = []
+        piece.append((table, rows))
+        for batch in dump.rows(table, tenant):
+            for row in batch:
+                rows.append(row)
+                size += 16 + sum(len(value) for value in row if isinstance(value, str | bytes))
+                if size >= most:
+                    yield piece
+                    rows, size, is_any = [], 0, False
+                    piece = [(own, []), (table, rows)]
+            is_any = is_any or bool(rows)
+    if is_any:
+        yield piece
+
+
+def merged(parts: Iterable[Rows]) -> list[Rows]:
+    """Return the rows of all files of a tenant, those of a table together."""
+    found: dict[str, Rows] = {}
+    for part in parts:
+        known = found.setdefault(part.shape.table, Rows(part.shape, []))
+        if known.shape != part.shape:
+            raise malformed()
+        known.rows.extend(part.rows)
+    return list(found.values())
 
 
 async def make_key_part(

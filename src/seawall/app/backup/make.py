@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
 
-from seawall.app.backup.key_part import TENANT_KEYS, make_key_part
+from seawall.app.backup.key_part import PIECE, TENANT_KEYS, key_pieces, make_key_part
 from seawall.app.backup.repository import RING, sha256, without
 from seawall.app.backup.shreddings import SHREDDINGS, told
 from seawall.app.backup.storing import Storing, payload_path
@@ -32,6 +33,7 @@ from seawall.core.errors import Error, Missing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from seawall.app.backup.key_part import Piece
     from seawall.app.backup.repository import Repository
     from seawall.app.ports import (
         Clock,
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int], None]
     """Told what is being copied, and how many bytes of it more."""
-    KeyRows = Mapping[str, list[tuple[DumpedTable, list[Any]]]]
 
 ENTRIES: Final = Shape("entries", (("entry", "bytes"),))
 FILES: Final = Shape("files", (("content", "bytes"), ("path", "text")))
@@ -96,7 +97,9 @@ class MakeBackup:
         random: Random,
         program: str,
         keep: int = 0,
+        piece: int = PIECE,
     ) -> None:
+        """Take how many snapshots stay (0 for all), and how large the key part's files get."""
         self._repository = repository
         self._copied = copied
         self._keeper = keeper
@@ -104,6 +107,7 @@ class MakeBackup:
         self._random = random
         self._program = program
         self._keep = keep
+        self._piece = piece
 
     async def make(
         self,
@@ -119,13 +123,14 @@ class MakeBackup:
             identity = await asyncio.to_thread(repository.ensure, self._random)
             index = await asyncio.to_thread(repository.index)
             name = f"{self._clock.now():%Y%m%dT%H%M%SZ}-{self._random.bytes(6).hex()}"
-            dumped = await asyncio.to_thread(self._dump, progress)
+            loop = asyncio.get_running_loop()
+            dumped = await asyncio.to_thread(self._dump, progress, loop)
             try:
                 files = {**dumped.files, **await self._copy_payloads(dumped, progress)}
             finally:
                 if self._copied.payloads is not None:
                     await self._copied.payloads.close()
-            keys = await self._key_part(dumped.keys)
+            keys = tuple(sorted([*dumped.keys, await self._write_ring()]))
             manifest = Manifest(
                 repository=identity.repository,
                 snapshot=name,
@@ -136,7 +141,7 @@ class MakeBackup:
                 chunks=dumped.chunks,
                 payloads=len(dumped.payloads),
                 sequence=index.sequence,
-                keys=tuple(sorted(dumped.keys)),
+                keys=dumped.tenants,
             )
             note, digest = await asyncio.to_thread(self._state, manifest, files)
             made = Made(
@@ -173,16 +178,17 @@ class MakeBackup:
             old = [one for one in index.keys if _named(one[0]) in {named, RING}]
             if not old:
                 return 0
-            keys = await asyncio.to_thread(self._keys_of, tenant)
-            written = [await self._write_key_part(tenant, keys), await self._write_ring()]
+            loop = asyncio.get_running_loop()
+            keys = await asyncio.to_thread(self._rewrite, tenant, loop)
+            written = [*keys, await self._write_ring()]
             kept = [one for one in index.keys if one not in old]
             following = replace(index, keys=tuple(sorted({*kept, *written})))
             await asyncio.to_thread(self._settle, following)
-        return sum(_named(path) == named for path, _ in old)
+        return int(any(_named(path) == named for path, _ in old))
 
     # --- one moment of the database, on a thread ------------------------------------
 
-    def _dump(self, progress: Progress) -> _Dumped:
+    def _dump(self, progress: Progress, loop: asyncio.AbstractEventLoop) -> _Dumped:
         repository = self._repository
         before, known = self._earlier()
         with (
@@ -201,10 +207,20 @@ class MakeBackup:
             for log in logs:
                 _entries(dump, storing, log, before.get(log.origin, ()))
             storing.rows(FILES, [(content, path) for path, content in self._copied.files()])
-            keys = _by_tenant(dump)
+            keys = {
+                tenant: self._write_keys(tenant, key_pieces(dump, tenant, self._piece), loop)
+                for tenant in _tenants(dump)
+            }
             chunks, files = storing.finish()
             return _Dumped(
-                dump.revision, tuple(logs), chunks, files, keys, tuple(payloads), storing
+                revision=dump.revision,
+                logs=tuple(logs),
+                chunks=chunks,
+                files=files,
+                tenants=tuple(sorted(tenant for tenant, written in keys.items() if written)),
+                keys=tuple(one for written in keys.values() for one in written),
+                payloads=tuple(payloads),
+                storing=storing,
             )
 
     def _earlier(self) -> tuple[dict[str, list[Chunk]], dict[str, Stored]]:
@@ -233,17 +249,13 @@ class MakeBackup:
         with self._copied.source.reading() as dump:
             return next((at.checkpoint for at in dump.logs() if at.log == SYSTEM_LOG), "")
 
-    def _keys_of(self, tenant: str) -> list[tuple[DumpedTable, list[Any]]]:
-        """Return a tenant's rows of the key tables, and what no snapshot has yet of shreddings."""
+    def _rewrite(self, tenant: str, loop: asyncio.AbstractEventLoop) -> list[tuple[str, str]]:
+        """Write a tenant's key part anew, with what no snapshot has yet of shreddings."""
         newest = self._repository.newest()
         since: dict[str, int] = {}
         with suppress(Error):
             since = {at.origin: at.size for at in self._repository.manifest(str(newest)).logs}
         with self._copied.source.reading() as dump:
-            keys = [
-                (table, [row for batch in dump.rows(table, tenant) for row in batch])
-                for table in dump.key_tables()
-            ]
             said = [
                 (raw,)
                 for log in dump.logs()
@@ -253,7 +265,18 @@ class MakeBackup:
                 )
                 for raw in told(batch)
             ]
-        return [*keys, (DumpedTable(SHREDDINGS, 0), said)]
+            pieces = key_pieces(dump, tenant, self._piece)
+            first = [[*piece, (DumpedTable(SHREDDINGS, 0), said)] for piece in islice(pieces, 1)]
+            return self._write_keys(tenant, chain(first, pieces), loop)
+
+    def _write_keys(
+        self, tenant: str, pieces: Iterable[Piece], loop: asyncio.AbstractEventLoop
+    ) -> list[tuple[str, str]]:
+        """Write a tenant's key part piece by piece, from a thread; return its files."""
+        return [
+            asyncio.run_coroutine_threadsafe(self._write_key_part(tenant, piece), loop).result()
+            for piece in pieces
+        ]
 
     # --- what goes beside -------------------------------------------------------------
 
@@ -279,13 +302,7 @@ class MakeBackup:
             files[path] = held
         return files
 
-    async def _key_part(self, keys: KeyRows) -> tuple[tuple[str, str], ...]:
-        written = [await self._write_key_part(tenant, rows) for tenant, rows in keys.items()]
-        return tuple(sorted([*written, await self._write_ring()]))
-
-    async def _write_key_part(
-        self, tenant: str, rows: list[tuple[DumpedTable, list[Any]]]
-    ) -> tuple[str, str]:
+    async def _write_key_part(self, tenant: str, rows: Piece) -> tuple[str, str]:
         part = await make_key_part(tenant, rows, self._keeper)
         name = self._repository.keys.name_of(tenant)
         nonce = self._random.bytes(NONCE)
@@ -328,7 +345,8 @@ class _Dumped:
     logs: tuple[LogAt, ...]
     chunks: tuple[Chunk, ...]
     files: dict[str, Stored]
-    keys: dict[str, list[tuple[DumpedTable, list[Any]]]]
+    tenants: tuple[str, ...]
+    keys: tuple[tuple[str, str], ...]
     payloads: tuple[str, ...]
     storing: Storing
 
@@ -362,19 +380,12 @@ def _cut(dump: Dump, storing: Storing, log: LogAt, part: tuple[int, int], *, is_
         at += len(entries)
 
 
-def _by_tenant(dump: Dump) -> dict[str, list[tuple[DumpedTable, list[Any]]]]:
-    """Return the rows of the key tables by tenant, for each tenant all tables."""
-    tables = sorted(dump.key_tables(), key=lambda table: table.shape.table != TENANT_KEYS)
-    found: dict[str, dict[str, list[Any]]] = {}
-    for table in tables:
-        at = [name for name, _ in table.shape.columns].index("tenant")
-        for batch in dump.rows(table):
-            for row in batch:
-                found.setdefault(row[at], {}).setdefault(table.shape.table, []).append(row)
-    return {
-        tenant: [(table, rows.get(table.shape.table, [])) for table in tables]
-        for tenant, rows in found.items()
-    }
+def _tenants(dump: Dump) -> list[str]:
+    """Return the tenants that may have keys: those with a log, and those with a key."""
+    own = next(table for table in dump.key_tables() if table.shape.table == TENANT_KEYS)
+    at = [name for name, _ in own.shape.columns].index("tenant")
+    keyed = {row[at] for batch in dump.rows(own) for row in batch}
+    return sorted(keyed | {whose(log.log) for log in dump.logs()})
 
 
 def _named(path: str) -> str:

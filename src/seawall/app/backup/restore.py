@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seawall.app.backup.filling import Begun, Filling, open_chunk
-from seawall.app.backup.key_part import TENANT_KEYS, KeyPart, open_key_part
+from seawall.app.backup.key_part import TENANT_KEYS, KeyPart, merged, open_key_part
 from seawall.app.backup.known import (
     logs_behind,
     logs_lacking,
@@ -268,18 +268,21 @@ class RestoreBackup:
         index = await asyncio.to_thread(self._repository.index)
         if index.sequence <= manifest.sequence:
             untold()
-        files = {path.rpartition("-")[0]: (path, digest) for path, digest in index.keys}
         found: dict[str, list[Rows]] = {}
         for tenant in manifest.keys:
-            name = self._repository.keys.name_of(tenant)
-            path, digest = files.get(f"keys/{name}", ("", ""))
-            raw = await asyncio.to_thread(self._repository.place.read, path) if path else b""
-            if sha256(raw) != digest:
+            name, rows = self._repository.keys.name_of(tenant), []
+            files = [one for one in index.keys if one[0].startswith(f"keys/{name}-")]
+            for path, digest in files:
+                raw = await asyncio.to_thread(self._repository.place.read, path)
+                if sha256(raw) != digest:
+                    untold()
+                part = KeyPart.from_bytes(self._repository.keys.open_manifest(f"keys/{name}", raw))
+                if part.tenant != tenant:
+                    untold()
+                rows += await open_key_part(part, self._keeper)
+            if not files:
                 untold()
-            part = KeyPart.from_bytes(self._repository.keys.open_manifest(f"keys/{name}", raw))
-            if part.tenant != tenant:
-                untold()
-            found[tenant] = await open_key_part(part, self._keeper)
+            found[tenant] = merged(rows)
         return found
 
     async def _prove(self, keys: Mapping[str, Sequence[Rows]], filled: Filled) -> int:
