@@ -42,9 +42,10 @@ def reading(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def writing(path: Path | None) -> Iterator[IO[bytes]]:
+def writing(path: Path | None, *, by_name: bool = False) -> Iterator[IO[bytes]]:
     """Open a new file of mode 0600, or standard output; a file that was not finished is no file.
 
+    `by_name` gives it its name from the beginning, as where no file can be without one.
     `Conflict` (`file-exists`) if there is one.
     """
     if path is None:
@@ -53,7 +54,7 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
             sys.stdout.buffer.flush()
         return
     check_free(path)
-    nameless = _nameless_file(path.parent)
+    nameless = None if by_name else _nameless_file(path.parent)
     if nameless is not None:
         with nameless:
             yield nameless
