@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ledger_query import MOST
 from seawall.app.ports import SYSTEM_LOG, Query
+from seawall.app.successions import line_of
 from seawall.core.ledger.encoding import decode
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ class Begun:
 
 
 class KeyHistory:
-    """Reads the work on keys out of a tenant's log, which it indexes first."""
+    """Reads the work on keys out of a tenant's log, which it indexes first.
+
+    What concerns patients and claims is read in the logs too that it succeeded. Work that
+    began is named by its index, and so found in the log alone that it began in.
+    """
 
     def __init__(self, *, store: Store, indexing: IndexLedger) -> None:
         self._store = store
@@ -92,20 +97,30 @@ class KeyHistory:
 
     async def claims(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the entries about claims on keys, of every tenant, newest first."""
-        await self._indexing.caught_up(SYSTEM_LOG)
-        async for _, entry in self._of(SYSTEM_LOG, ("action", "keys.claim")):
-            yield entry
+        for log in await self._line(SYSTEM_LOG):
+            async for _, entry in self._of(log, ("action", "keys.claim")):
+                yield entry
 
     async def about(self, tenant: str, patient: str, action: str) -> AsyncIterator[dict[str, Any]]:
         """Yield the entries of an action that concern a patient, newest first."""
-        await self._indexing.caught_up(tenant)
-        async for _, entry in self._of(tenant, ("patient", patient), ("action", action)):
-            yield entry
+        for log in await self._line(tenant):
+            async for _, entry in self._of(log, ("patient", patient), ("action", action)):
+                yield entry
 
     async def has_since(self, tenant: str, since_ms: int, *facets: tuple[str, str]) -> bool:
         """Return whether there is an entry with these facets from this moment on."""
-        await self._indexing.caught_up(tenant)
-        return bool(await self._store.find(tenant, Query(facets, since_ms=since_ms, last=1)))
+        query = Query(facets, since_ms=since_ms, last=1)
+        for log in await self._line(tenant):
+            if await self._store.find(log, query):
+                return True
+        return False
+
+    async def _line(self, log: str) -> list[str]:
+        """Return a log and those that it succeeded, indexed, the newest first."""
+        logs = await line_of(self._store, log)
+        for one in logs:
+            await self._indexing.caught_up(one)
+        return logs
 
     async def _of(
         self, tenant: str, *facets: tuple[str, str]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from seawall.app.entries import entry
 from seawall.app.ledger_query import MOST
 from seawall.app.ports import SYSTEM_LOG, KeepSealed, Query
+from seawall.app.successions import line_of
 from seawall.core.errors import Conflict, Invalid, Refused, Tampered
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.factor import LONGEST_MS, Factor, Tries
@@ -215,7 +216,6 @@ class CodeStepUp:
 
     async def _waits(self, caller: Principal) -> bool:
         """Whether the ledger says that a caller has to wait: told by its entries, without a key."""
-        await self._indexing.caught_up(SYSTEM_LOG)
         now_ms = self._clock.now_ms()
         facets = (
             ("action", "operator.verified"),
@@ -223,7 +223,10 @@ class CodeStepUp:
             ("actor", f"{caller.kind}/{caller.name}"),
         )
         query = Query(facets, since_ms=max(0, now_ms - LONGEST_MS), last=MOST)
-        found = [decode(raw) for _, raw in await self._store.find(SYSTEM_LOG, query)]
+        found = []
+        for log in await line_of(self._store, SYSTEM_LOG):
+            await self._indexing.caught_up(log)
+            found += [decode(raw) for _, raw in await self._store.find(log, query)]
         return any(
             said["for"] == caller.tenant and int(said.get("until_ms", 0)) > now_ms for said in found
         )
