@@ -13,8 +13,8 @@ import pytest
 
 from key_scene import ANN, BEN, CLINIC, KIND, OPERATOR, KeyScene
 from lying_keys import lying_scene, ways_in
-from seawall.app.key_claims import CLAIM_MS
-from seawall.app.ports import tenant_root
+from seawall.app.key_claims import CLAIM, CLAIM_MS
+from seawall.app.ports import SYSTEM_LOG, tenant_root
 from seawall.core.errors import Conflict, Error, Unavailable
 
 if TYPE_CHECKING:
@@ -235,6 +235,21 @@ async def test_who_slept_too_long_does_not_go_on(step: str) -> None:
         scene.manager.calls["destroy"],
     )
     assert await survives(scene, BEN)
+
+
+@pytest.mark.parametrize("step", STEPS[:-2])
+async def test_whoever_lost_the_claim_destroys_nothing(step: str) -> None:
+    """It is asked for before each step."""
+    scene = await lying_scene()
+
+    def take(what: str, _: int, __: int) -> None:
+        """Put another record in its place, as another process does."""
+        if what == step:
+            scene.ledger.kept[SYSTEM_LOG, CLAIM, CLINIC] = scene.sealed[CLINIC, BEN]
+
+    with pytest.raises(Conflict) as caught:
+        await scene.shredding.patients(OPERATOR, CLINIC, [ANN], "error", take)
+    assert ("key-work-lost", 0) == (caught.value.code, scene.manager.calls["destroy"])
 
 
 async def test_a_slow_process_makes_keys_until_it_notices_and_nothing_is_lost() -> None:
