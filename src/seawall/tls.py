@@ -67,7 +67,7 @@ def of_one_connection(context: ssl.SSLContext) -> ssl.SSLContext:
     connection began with: so each begins with one of its own, which knows none, and is handed
     over in its handshake. Where nobody is asked for a certificate, it is `context` itself.
     """
-    if context.verify_mode == ssl.CERT_NONE:
+    if not context.verify_mode:
         return context
     first = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(first)
