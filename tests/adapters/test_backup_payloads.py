@@ -11,7 +11,7 @@ from backup_scenes import PASSPHRASE, Scene, scene
 from postgres import OWNER
 from seawall.app.backup.restore import Wanted
 from seawall.app.ports import KeepReference
-from seawall.compose import Installation, drill_backup, restore_folder
+from seawall.compose import Installation, restore_folder
 from seawall.config import PayloadFolder, Settings
 from seawall.core.errors import Missing
 from seawall.core.seal.envelope import Context

@@ -193,7 +193,7 @@ _DAMAGED: Final = "data-keys-damaged"
 
 def _damaged(count: int) -> Tampered:
     return Tampered(
-        _DAMAGED,
+        "data-keys-damaged",
         f"{count} data keys do not open, and stay under an older key; all the others were moved",
         "restore them from a backup; or delete them, as they open nothing, with "
         "`seawall keys rewrap --drop-damaged`",

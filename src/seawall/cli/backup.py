@@ -285,9 +285,13 @@ def restore(
     if json:
         print_json(told)
         return
+    _say_restored(restored, told["seconds"])
+
+
+def _say_restored(restored: Restored, seconds: float) -> None:
     say(
         f"restored {restored.snapshot} of {restored.made}: {restored.logs} logs, "
-        f"{restored.rows} rows, all verified, in {told['seconds']} s"
+        f"{restored.rows} rows, all verified, in {seconds} s"
     )
     say(_opened(restored))
     for log in restored.succeeded:
