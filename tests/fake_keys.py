@@ -296,6 +296,7 @@ class MemoryProvider:
 
     @down.setter
     def down(self, error: Error | None) -> None:
+        """Set it."""
         self._manager.down = error
 
     def wrap(self, name: str, secret: bytes, context: str) -> Secret:
