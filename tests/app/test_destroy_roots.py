@@ -205,6 +205,7 @@ async def test_the_survivors_stay_where_the_operator_loses_its_token_midway() ->
             scene.manager.destroy = without  # type: ignore[method-assign, assignment]  # as above
 
     async def without(*_: Any) -> Any:
+        """Have no token."""
         raise NO_TOKEN
 
     rotate, destroy = scene.manager.rotate, scene.manager.destroy

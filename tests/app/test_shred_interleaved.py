@@ -109,6 +109,7 @@ def slowly(scene: KeyScene, chance: random.Random) -> None:
 
     def slowed(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def asked(*given: Any, **named: Any) -> Any:
+            """Ask after a while."""
             for _ in range(chance.randint(0, 4)):
                 await asyncio.sleep(0)
             answer = await ask(*given, **named)
@@ -209,6 +210,7 @@ async def test_who_slept_too_long_does_not_go_on(step: str) -> None:
     keep = scene.shredding._claims.record
 
     async def record(tenant: str) -> Any:
+        """Keep the claim, but for the one that sleeps."""
         if asleep.is_set() and not awake.is_set():
             await awake.wait()
         return await keep(tenant)
@@ -299,6 +301,7 @@ async def test_survivors_are_not_lost_where_their_keys_do_not_open_under_the_new
             scene.manager.unwrap = failing  # type: ignore[method-assign, assignment]  # its fault
 
     async def failing(*_: Any) -> bytes:
+        """Not answer."""
         raise down
 
     scene.ledger.keys.replace_tenant_key = then_down  # type: ignore[method-assign]  # as above

@@ -196,10 +196,12 @@ async def test_no_data_key_is_ever_left_under_a_key_that_was_dropped(
     await books.keys.replace([Rewrapped("clinic", key.key_id, 1, 2, b"u2") for key in older])
 
     async def dropped() -> object:
+        """Drop the older key."""
         await asyncio.sleep(pause)
         return await books.ledger.append("clinic", an_entry(), [DropTenantKeys("clinic", 2)])
 
     async def kept(at: int) -> object:
+        """Keep a data key under the older key."""
         await asyncio.sleep(at * pause / 4)
         return await books.keys.keep(data_key(f"q-{at}"))
 

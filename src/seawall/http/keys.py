@@ -91,6 +91,7 @@ class KeysDoor:
             return respond(error)
 
         def begin(progress: Callable[[str, int, int], None]) -> Coroutine[Any, Any, dict[str, Any]]:
+            """Do what was ordered."""
             return self._managing.do(operator, order, progress)
 
         return json_response({"work": self._begin(operator.tenant, begin)}, 202)

@@ -163,6 +163,7 @@ class EnvelopeKeyRing:
         movable = [key for key in keys if key.tenant_key_version in older]
 
         def work() -> list[Rewrapped]:
+            """Wrap what opens."""
             made: list[Rewrapped] = []
             for key in movable:
                 with suppress(Tampered):
