@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from seawall.app.may_shred import REASONS
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.step_up import Proof
+from seawall.app.successions import line_of
 from seawall.cli.keys_ordering import KeyOrders
 from seawall.cli.options import (
     DataDir,
@@ -29,10 +30,11 @@ from seawall.cli.options import (
 from seawall.cli.output import console, print_json, print_table, say
 from seawall.compose import log_to
 from seawall.core.errors import Invalid, Missing
-from seawall.core.seal.certificate import open_certificate, read_file, write_file
+from seawall.core.seal.certificate import open_by_one, read_file, write_file
 from seawall.core.seal.certificate_page import page_of
 
 if TYPE_CHECKING:
+    from seawall.app.ports import Store
     from seawall.compose import Installation
 
 commands = typer.Typer(no_args_is_help=True, help="See, rotate and shred keys.")
@@ -265,8 +267,11 @@ def check(
     except OSError:
         raise Missing("file-missing", "the file cannot be read", "check its name") from None
     if vkey is None:
-        vkey = asyncio.run(_own_key(open_installation(data_dir, passphrase_file)))
-    body = open_certificate(note, vkey)
+        installation = open_installation(data_dir, passphrase_file)
+        vkeys = asyncio.run(_own_keys(installation.store))
+    else:
+        vkeys = [vkey]
+    body = open_by_one(note, vkeys)
     if json:
         print_json(body)
         return
@@ -393,7 +398,7 @@ def _write(
 ) -> dict[str, Any]:
     """Check a certificate, and write it as JSON and as a page; return where."""
     note = str(done["certificate"])
-    body = open_certificate(note, asyncio.run(_own_key(installation)))
+    body = open_by_one(note, asyncio.run(_own_keys(installation.store)))
     folder = out or installation.settings.data_dir / "certificates"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = folder / f"{tenant}-{done['destroyed']}"
@@ -404,5 +409,8 @@ def _write(
     return {**said, "json": str(as_json), "page": str(as_page)}
 
 
-async def _own_key(installation: Installation) -> str:
-    return (await installation.store.head(SYSTEM_LOG)).vkey
+async def _own_keys(store: Store) -> list[str]:
+    """Return the verifier keys of the system's log, and of those that it succeeded, newest last."""
+    line = set(await line_of(store, SYSTEM_LOG))
+    heads = [head for head in await store.logs() if head.log in line]
+    return [head.vkey for head in sorted(heads, key=lambda head: head.log, reverse=True)]

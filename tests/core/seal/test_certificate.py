@@ -18,6 +18,7 @@ from seawall.core.seal.certificate import (
     FORM,
     UNDER,
     Beyond,
+    open_by_one,
     open_certificate,
     read_file,
     sign_certificate,
@@ -52,6 +53,15 @@ BODY: Final[dict[str, Any]] = {
     "under": list(UNDER),
 }
 NOTE: Final = sign_certificate(BODY, NAME, KEY.sign, PUBLIC)
+
+
+def test_a_certificate_from_before_a_restoring_opens_by_the_older_name() -> None:
+    """Whichever of the system's logs signed it, and no other."""
+    later = format_vkey("seawall.example/log/01", PUBLIC)
+    foreign = format_vkey(NAME, OTHER.public_key().public_bytes_raw())
+    assert BODY == open_by_one(NOTE, [VKEY, later]) == open_by_one(NOTE, [later, VKEY])
+    with pytest.raises(Tampered):
+        open_by_one(NOTE, [later, foreign])
 
 
 def test_a_certificate_reads_as_it_was_signed() -> None:

@@ -10,6 +10,7 @@ checkpoint. It names patients by their random ledger ids alone.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -28,7 +29,7 @@ from seawall.core.ledger.note import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 FORM: Final = "seawall certificate of destruction v1"
 """The first line of the note: no log is called so."""
@@ -105,6 +106,17 @@ def open_certificate(note: str, vkey: str) -> dict[str, Any]:
     if body.keys() != _FIELDS:  # 4
         _refuse()
     return body
+
+
+def open_by_one(note: str, vkeys: Sequence[str]) -> dict[str, Any]:
+    """Open a certificate by the first of these keys that it is signed under; errors are the last's.
+
+    One from before a restoring is signed under the name that the system's log had then.
+    """
+    for vkey in vkeys[:-1]:
+        with suppress(Tampered):
+            return open_certificate(note, vkey)
+    return open_certificate(note, vkeys[-1])
 
 
 def write_file(note: str) -> bytes:
