@@ -235,6 +235,7 @@ def test_the_search_finds_what_postgresql_holds(postgres_server: Server) -> None
 
 SOURCES: Final = Path(seawall.__file__).parent
 TEMPORARY: Final = {
+    "adapters/fips.py": "a page of nothing, by which SQLCipher shows that it encrypts",
     "cli/demo.py": "an export of the ledger, which holds no PHI, for the verifier",
     "compose/backup.py": "a drill's folder, in which what is restored is as sealed as ever",
 }
