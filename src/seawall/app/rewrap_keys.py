@@ -170,7 +170,7 @@ class RewrapKeys:
         failed = self._failed.get(tenant)
         if failed is None:
             return False
-        if failed.code == _DAMAGED:
+        if failed.code == "data-keys-damaged":
             if (failed.newest, failed.left) != await self._state(tenant):
                 return False
             raise _damaged(failed.left)
@@ -186,9 +186,6 @@ class RewrapKeys:
         newest = newest_version(await self._keys.tenant_keys(tenant))
         counts = await self._keys.counts(tenant)
         return newest, sum(count for version, count in counts.items() if version < newest)
-
-
-_DAMAGED: Final = "data-keys-damaged"
 
 
 def _damaged(count: int) -> Tampered:

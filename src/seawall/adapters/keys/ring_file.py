@@ -87,11 +87,6 @@ class RingFile:
         ring._seen = seen
         return ring
 
-    @property
-    def kept_by(self) -> str:
-        """What keeps the root key: `argon2id`, `hkdf-sha256` or `key-manager`."""
-        return str(self._state["kdf"].get("name"))
-
     def key(self, name: str) -> bytes:
         """Return the key of this name; `Missing` if there is none."""
         wrapped = self._state["keys"].get(name)

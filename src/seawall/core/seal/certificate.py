@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import orjson
 
 from seawall.core.errors import Error, Tampered
-from seawall.core.ledger.checkpoint import format_vkey, parse_vkey, require_signed
+from seawall.core.ledger.checkpoint import parse_vkey, require_signed
 from seawall.core.ledger.encoding import decode, encode
 from seawall.core.ledger.note import (
     ED25519,
@@ -145,11 +145,6 @@ def read_file(raw: bytes) -> str:
         return str(Note(text, lines))
     except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError, Error):
         _refuse()
-
-
-def signer_of(note: str, public_key: bytes) -> str:
-    """Return the verifier key of who signed a note by this key, under the name on the note."""
-    return format_vkey(read_note(note).lines[0].name, public_key)
 
 
 def _refuse() -> NoReturn:
