@@ -76,7 +76,8 @@ async def test_a_changed_payload_is_named(tmp_path: Path) -> None:
     made, sealed = await with_a_payload(tmp_path)
     name = sealed.digest().removeprefix("sha256:")
     path = made.repository / "payloads" / name[:2] / name
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
 
     assert {f"payloads/{name[:2]}/{name}": "changed"} == made.verify().damaged
 

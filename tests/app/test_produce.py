@@ -115,7 +115,7 @@ async def test_a_stranger_verifies_a_package(tmp_path: Path) -> None:
 async def test_every_proof_leads_to_the_signed_root(tmp_path: Path) -> None:
     """A verifier written from RFC 6962's definition agrees, for every entry."""
     manifest = await produced(await filled(259), tmp_path)
-    public = base64.b64decode(manifest["vkey"].split("+")[2])[1:]
+    public = base64.b64decode(manifest["vkey"].split("+", 2)[2])[1:]
 
     for line in lines(tmp_path / "entries.jsonl"):
         proof = (tmp_path / f"proofs/{line['index']}.tlog-proof").read_text("utf-8")
