@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fake_keys import RECEIPT_KEY, MemoryKeys
+from fake_sessions import MemorySessions, OfSessions
 from seawall.app.ports import (
     Archived,
+    BeginAnswer,
     CloseExchange,
     DropDataKeys,
     DropTenantKeys,
+    ForgetExpired,
     Head,
+    KeepAnswer,
     KeepArchived,
     KeepDocument,
     KeepFacets,
@@ -33,6 +37,7 @@ from seawall.app.ports import (
     KeepRewrapped,
     KeepSealed,
     KeepTenantKey,
+    KeptAnswer,
     OpenExchange,
     Published,
     ReplaceTenantKey,
@@ -40,6 +45,7 @@ from seawall.app.ports import (
     ShredSubjects,
     ShredTenant,
     SpendAssertion,
+    TouchSession,
 )
 from seawall.core.errors import Conflict, Error, Missing, Refused
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from seawall.app.ports import Fact, Query, Write
+    from seawall.core.identity.session import Session
     from seawall.core.phi.clinical import ClinicalTerm
     from seawall.core.phi.identifiers import Label
     from seawall.core.phi.known import KnownIdentifiers
@@ -137,6 +144,8 @@ class MemoryLedger:
         self.spent: dict[str, int] = {}
         self.awaited: dict[tuple[str, str], str] = {}
         self.leases: dict[str, int] = {}
+        self.people = MemorySessions()
+        """Sessions of persons, and what requests with a key were answered."""
         self.keys = MemoryKeys()
         """The wrapped keys, which are kept and shredded with the rest."""
         self.down: Error | None = None
@@ -192,6 +201,8 @@ class MemoryLedger:
                     self.leases[replica] = until_ms
                 case KeepTenantKey() | ReplaceTenantKey() | KeepRewrapped() | ReserveUses():
                     self.keys.remember(fact)
+                case TouchSession() | BeginAnswer() | KeepAnswer() | ForgetExpired():
+                    self.people.remember(fact)
 
     async def prune(self, log: str, minimum: int) -> None:
         """Delete what lies below `minimum`; `Refused` without two archives."""
@@ -288,6 +299,10 @@ class MemoryLedger:
             del self.patients[place]
         for where in [where for where in self.references if where[0] == write.tenant]:
             del self.references[where]
+
+    @_apply.register
+    def _(self, write: OfSessions) -> None:
+        self.people.apply(write)
 
     @_apply.register
     def _(self, write: DropTenantKeys) -> None:
@@ -425,6 +440,18 @@ class MemoryStore:
         """Return the digest of a sealed value that lies in the payload store, or None."""
         held = self._ledger.references.get((tenant, kind, item))
         return held.digest if held else None
+
+    async def session(self, digest: str) -> Session | None:
+        """Return a session by its digest."""
+        return self._ledger.people.sessions.get(digest)
+
+    async def sessions(self, tenant: str, user: str | None = None) -> list[Session]:
+        """Return a tenant's sessions, or one person's."""
+        return self._ledger.people.of(tenant, user)
+
+    async def answer(self, digest: str) -> KeptAnswer | None:
+        """Return what is known of an idempotency key."""
+        return self._ledger.people.answers.get(digest)
 
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""

@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
 KEY_TABLES: Final = ("tenant_keys", "data_keys", "patients")
 """The key part: without these nothing opens and nobody is found."""
-DERIVED: Final = frozenset({"heads", "entries", "facets", "indexed", "leases"})
-"""What is not copied row by row: logs have a form of their own, the rest is made anew."""
+DERIVED: Final = frozenset(
+    {"heads", "entries", "facets", "indexed", "leases", "sessions", "answers"}
+)
+"""What is not copied row by row: logs have a form of their own, the rest is made anew.
+
+Nor does a session come back from a backup: it may have been ended since.
+"""
 _BATCH: Final = 500
 _ENTRIES: Final = 2_000
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, exists, func, or_, select
+from sqlalchemy import Text, and_, bindparam, cast, exists, func, or_, select
 
-from seawall.adapters.db.schema import archived, entries, facets, heads, indexed, published
-from seawall.app.ports import Archived, Published
+from seawall.adapters.db.schema import (
+    answers,
+    archived,
+    entries,
+    facets,
+    heads,
+    indexed,
+    published,
+    sessions,
+)
+from seawall.app.ports import Archived, KeptAnswer, Published
+from seawall.core.identity.session import Session
 from seawall.core.ledger.facets import ANY
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Row, Select
+    from sqlalchemy import BindParameter, ColumnElement, Row, Select
 
     from seawall.app.ports import Query
 
@@ -49,6 +59,17 @@ ARCHIVED: Final = (
     .where(archived.c.log == bindparam("log"))
     .order_by(archived.c.bundle, archived.c.archive)
 )
+SESSION: Final = select(sessions).where(sessions.c.digest == bindparam("digest"))
+_PERSON: Final[BindParameter[str]] = bindparam("person")
+SESSIONS: Final = (
+    select(sessions)
+    .where(
+        sessions.c.tenant == bindparam("tenant"),
+        or_(cast(_PERSON, Text).is_(None), sessions.c.person == _PERSON),
+    )
+    .order_by(sessions.c.began_ms, sessions.c.digest)
+)
+ANSWER: Final = select(answers).where(answers.c.digest == bindparam("digest"))
 _MINIMUM: Final = select(heads.c.minimum).where(heads.c.log == bindparam("log")).scalar_subquery()
 FACET: Final = (
     select(facets.c.position)
@@ -132,3 +153,22 @@ def published_of(row: Row[Any]) -> Published:
 def archived_of(row: Row[Any]) -> Archived:
     """Read a row of `archived`."""
     return Archived(row.log, row.bundle, row.archive, row.version, row.digest, row.at_ms)
+
+
+def session_of(row: Row[Any]) -> Session:
+    """Return a session as the database has it."""
+    return Session(
+        digest=row.digest,
+        tenant=row.tenant,
+        user=row.person,
+        methods=tuple(row.methods.split()),
+        began_ms=row.began_ms,
+        seen_ms=row.seen_ms,
+        factor_ms=row.factor_ms,
+        network=row.network,
+    )
+
+
+def answer_of(row: Row[Any]) -> KeptAnswer:
+    """Return what is known of an idempotency key, as the database has it."""
+    return KeptAnswer(row.asked, row.claimed_by, row.until_ms, row.status, bytes(row.body or b""))

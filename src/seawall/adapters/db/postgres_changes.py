@@ -11,12 +11,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.adapters.db.postgres_keys import of_key_fact, of_keys, shredding
-from seawall.adapters.db.postgres_statement import Statement, columns_of, insert
+from seawall.adapters.db.postgres_statement import Statement, columns_of, insert, of_session
 from seawall.adapters.db.statements import keys_in_use
 from seawall.app.ports import (
+    BeginAnswer,
     CloseExchange,
     DropDataKeys,
     DropTenantKeys,
+    EndSession,
+    EndSessions,
+    ForgetExpired,
+    KeepAnswer,
     KeepArchived,
     KeepDocument,
     KeepFacets,
@@ -26,6 +31,7 @@ from seawall.app.ports import (
     KeepReference,
     KeepRewrapped,
     KeepSealed,
+    KeepSession,
     KeepTenantKey,
     OpenExchange,
     ReplaceTenantKey,
@@ -33,6 +39,7 @@ from seawall.app.ports import (
     ShredSubjects,
     ShredTenant,
     SpendAssertion,
+    TouchSession,
     Write,
 )
 from seawall.core.errors import Conflict
@@ -72,6 +79,10 @@ _FACTS: Final = (
     ReplaceTenantKey,
     KeepRewrapped,
     ReserveUses,
+    ForgetExpired,
+    TouchSession,
+    BeginAnswer,
+    KeepAnswer,
 )
 """The order in which every replica keeps facts."""
 
@@ -131,6 +142,8 @@ class Changes:
     shredding: list[ShredSubjects | ShredTenant | DropTenantKeys | DropDataKeys] = field(
         default_factory=list
     )
+    sessions: list[KeepSession | EndSession | EndSessions] = field(default_factory=list)
+    """In the order of the jobs: who signs in after the end of all sessions has one."""
     keys: list[WrappedKey] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
@@ -169,7 +182,10 @@ class Changes:
         self.taken |= begun
         self.digests |= replaced
         for write in writes:
-            self._take(write)
+            if isinstance(write, KeepSession | EndSession | EndSessions):
+                self.sessions.append(write)
+            else:
+                self._take(write)
 
     def _take(self, write: Write) -> None:
         match write:
@@ -204,6 +220,20 @@ class Changes:
             types = ("text", "text", "text", "int", "bytea")
             yield insert("documents", types, sorted(self.made), each=True)
         yield from self._statements_of_patients()
+        yield from self._statements_of_sealed()
+        for session in self.sessions:
+            yield from of_session(session)
+        # What ends keys comes first: no data key is then kept under one that is gone.
+        for change in self.shredding:
+            yield from shredding(change)
+        if self.keys:
+            yield of_keys(self.keys)
+        for kind in _FACTS:
+            for fact in self.facts:
+                if isinstance(fact, kind):
+                    yield from _of_fact(fact)
+
+    def _statements_of_sealed(self) -> Iterator[Statement]:
         if self.sealed:
             kinds = ("text", "text", "text", "bytea", "text")
             sealed = [(*key, *kept) for key, kept in sorted(self.sealed.items())]
@@ -220,15 +250,6 @@ class Changes:
             )
             rows = [(*place, *where) for place, where in sorted(self.references.items())]
             yield insert(columns, ("text",) * 5, rows, then)
-        # What ends keys comes first: no data key is then kept under one that is gone.
-        for change in self.shredding:
-            yield from shredding(change)
-        if self.keys:
-            yield of_keys(self.keys)
-        for kind in _FACTS:
-            for fact in self.facts:
-                if isinstance(fact, kind):
-                    yield from _of_fact(fact)
 
     def _statements_of_exchanges(self) -> Iterator[Statement]:
         if self.closed:
@@ -328,3 +349,5 @@ def _of_fact(fact: Fact) -> Iterator[Statement]:
             )
         case KeepTenantKey() | ReplaceTenantKey() | KeepRewrapped() | ReserveUses():
             yield of_key_fact(fact)
+        case TouchSession() | BeginAnswer() | KeepAnswer() | ForgetExpired():
+            yield from of_session(fact)

@@ -43,6 +43,8 @@ _SERVICE: Final = {
     "tenant_keys": "select, insert, update (root_version, wrapped), delete",
     "installation": "select, insert",
     "assertions": "select, insert, delete",
+    "sessions": "select, insert, update (seen_ms), delete",
+    "answers": "select, insert, update (status, body), delete",
     "open_exchanges": "select, insert, delete",
 }
 _PRUNER: Final = {

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seawall.adapters.db.session_statements import session_statements
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from seawall.adapters.db.session_statements import OfSessions, OfTime
 
 
 class Statement(NamedTuple):
@@ -33,3 +37,9 @@ def insert(
     arrays = ", ".join(f"%b::{kind}[]" for kind in types)
     query = f"insert into {table} select * from unnest({arrays}) on conflict {conflict}"  # noqa: S608  names of ours
     return Statement(query, columns_of(rows), len(rows) if each else None)
+
+
+def of_session(change: OfSessions | OfTime) -> Iterator[Statement]:
+    """Yield what a change about sessions or answers becomes."""
+    for query, values in session_statements(change, "%b"):
+        yield Statement(query, values)

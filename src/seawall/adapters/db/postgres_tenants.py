@@ -16,16 +16,23 @@ from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from seawall.adapters.db.postgres import foreign_errors
 from seawall.app.ports import (
+    BeginAnswer,
+    EndSession,
+    EndSessions,
+    ForgetExpired,
+    KeepAnswer,
     KeepArchived,
     KeepFacets,
     KeepLease,
     KeepPublished,
     KeepRewrapped,
     KeepSealed,
+    KeepSession,
     KeepTenantKey,
     ReplaceTenantKey,
     ReserveUses,
     SpendAssertion,
+    TouchSession,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +69,7 @@ def tenants_of(job: Job) -> Iterator[str]:
 def _of_write(write: Write) -> Iterator[str]:
     if isinstance(write, KeepSealed):
         yield write.sealed.context.tenant
-    elif not isinstance(write, SpendAssertion):
+    elif not isinstance(write, SpendAssertion | KeepSession | EndSession | EndSessions):
         yield write.tenant
 
 
@@ -77,6 +84,8 @@ def _of_fact(fact: Fact) -> Iterator[str]:
         case KeepFacets():
             yield fact.log
         case KeepPublished() | KeepArchived() | KeepLease():
+            pass
+        case TouchSession() | BeginAnswer() | KeepAnswer() | ForgetExpired():
             pass
         case _:
             assert_never(fact)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _STEPS: Final = Path(__file__).parent / "migrations"
-_KNOWN: Final = frozenset({None, "0001", "0002", "0003", REVISION})
+_KNOWN: Final = frozenset({None, "0001", "0002", "0003", "0004", REVISION})
 STAMP_TABLE: Final = (
     "create table if not exists alembic_version (version_num varchar(32) not null, "
     "constraint alembic_version_pkc primary key (version_num))"

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest step of `migrations`, which ends in these tables."""
 
 metadata: Final = MetaData()
@@ -227,6 +227,33 @@ open_exchanges: Final = Table(
     sqlite_with_rowid=False,
 )
 """Exchanges with an intent and no outcome yet, and the replica that awaits it."""
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("methods", Text, nullable=False),
+    Column("began_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("factor_ms", BigInteger, nullable=False),
+    Column("network", Text, nullable=False),
+    Index("sessions_by_person", "tenant", "person"),
+)
+"""Sessions by the digest of the name that the browser holds; no PHI, and none of a person."""
+
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("asked", Text, nullable=False),
+    Column("claimed_by", Text, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("status", Integer),
+    Column("body", LargeBinary),
+)
+"""What requests with an idempotency key were answered, without PHI."""
 
 OF_TENANTS: Final = (
     *(documents, patients, sealed, payloads, data_keys, tenant_keys, open_exchanges),

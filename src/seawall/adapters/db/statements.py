@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import sqlcipher3.dbapi2 as sqlcipher
 
+from seawall.adapters.db.session_statements import OfSessions, OfTime, session_statements
 from seawall.app.ports import (
     CloseExchange,
     DropDataKeys,
@@ -242,6 +243,12 @@ def _(write: DropDataKeys, run: Any) -> None:
         )
 
 
+@_apply.register
+def _(write: OfSessions, run: Any) -> None:
+    for statement, values in session_statements(write, "?"):
+        run(statement, values)
+
+
 @singledispatch
 def _keep(fact: object, run: Callable[..., Any]) -> None:
     raise RuntimeError(f"{type(fact).__name__} is not a fact; {run!r} was not called")
@@ -329,6 +336,12 @@ def _(fact: ReserveUses, run: Any) -> None:
         "update data_keys set uses = uses + ? where key_id = ? and tenant = ?",
         (fact.uses, fact.key_id, fact.tenant),
     )
+
+
+@_keep.register
+def _(fact: OfTime, run: Any) -> None:
+    for statement, values in session_statements(fact, "?"):
+        run(statement, values)
 
 
 def tenant_key_row(key: TenantKey) -> tuple[str, str, int, int, bytes, int]:

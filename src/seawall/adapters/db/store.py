@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Executable, Row, TextClause
 
-    from seawall.app.ports import Archived, Published, Query
+    from seawall.app.ports import Archived, KeptAnswer, Published, Query
+    from seawall.core.identity.session import Session
 
 # Built once: building a statement costs more than running it.
 _LOGS: Final = select(heads).order_by(heads.c.log)
@@ -273,6 +274,21 @@ class SqlStore:
         """Return the digest of a sealed value that lies in the payload store, or None."""
         rows = await read(self._engine, _REFERENCE, tenant=tenant, kind=kind, item=item)
         return str(rows[0].digest) if rows else None
+
+    async def session(self, digest: str) -> Session | None:
+        """Return a session by the digest of its name, whether it is live or not."""
+        rows = await read(self._engine, finding.SESSION, digest=digest)
+        return finding.session_of(rows[0]) if rows else None
+
+    async def sessions(self, tenant: str, user: str | None = None) -> list[Session]:
+        """Return a tenant's sessions, or one person's, oldest first, live or not."""
+        rows = await read(self._engine, finding.SESSIONS, tenant=tenant, person=user)
+        return [finding.session_of(row) for row in rows]
+
+    async def answer(self, digest: str) -> KeptAnswer | None:
+        """Return what is known of an idempotency key."""
+        rows = await read(self._engine, finding.ANSWER, digest=digest)
+        return finding.answer_of(rows[0]) if rows else None
 
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from seawall.core.identity.session import Session
     from seawall.core.registers.spec import Document, Spec
     from seawall.core.seal.envelope import Sealed
 
@@ -81,6 +82,18 @@ class Query:
     before: int | None = None
     last: int = 20
     earlier: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What is known of a request that came with an idempotency key."""
+
+    asked: str
+    by: str
+    until_ms: int
+    status: int | None
+    """None while it is under way."""
+    body: bytes = b""
 
 
 class Store(Protocol):
@@ -161,6 +174,18 @@ class Store(Protocol):
 
     async def reference(self, tenant: str, kind: str, item: str) -> str | None:
         """Return the digest of a sealed value that lies in the payload store, or None."""
+        ...
+
+    async def session(self, digest: str) -> Session | None:
+        """Return a session by the digest of its name, whether it is live or not."""
+        ...
+
+    async def sessions(self, tenant: str, user: str | None = None) -> list[Session]:
+        """Return a tenant's sessions, or one person's, oldest first, live or not."""
+        ...
+
+    async def answer(self, digest: str) -> KeptAnswer | None:
+        """Return what is known of an idempotency key."""
         ...
 
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from seawall.app.ports.keys import Rewrapped, TenantKey
     from seawall.app.ports.reading import Archived, Published
+    from seawall.core.identity.session import Session
     from seawall.core.registers.spec import Document, Spec
     from seawall.core.seal.envelope import Sealed
 
@@ -124,6 +125,28 @@ class DropDataKeys:
     """The version of the tenant's key under which a data key that opens was moved."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeepSession:
+    """Begin a person's session."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End one session, by its digest; one that is gone is no error."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessions:
+    """End every session of a person."""
+
+    tenant: str
+    user: str
+
+
 Write = (
     KeepSealed
     | KeepReference
@@ -136,6 +159,9 @@ Write = (
     | ShredTenant
     | DropTenantKeys
     | DropDataKeys
+    | KeepSession
+    | EndSession
+    | EndSessions
 )
 
 
@@ -213,6 +239,46 @@ class ReserveUses:
     uses: int
 
 
+@dataclass(frozen=True, slots=True)
+class TouchSession:
+    """Note that a session was used; an earlier moment than the noted one changes nothing."""
+
+    digest: str
+    seen_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BeginAnswer:
+    """Claim a caller's idempotency key for one request; the first one wins.
+
+    `asked` tells what was asked, `by` who claims; a claim that has expired is nobody's.
+    """
+
+    digest: str
+    asked: str
+    by: str
+    at_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAnswer:
+    """Keep what a claimed request was answered, without PHI; another's claim is left alone."""
+
+    digest: str
+    by: str
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetExpired:
+    """Delete sessions that began before a moment, and claims that expired before another."""
+
+    sessions_before_ms: int
+    answers_before_ms: int
+
+
 Fact = (
     KeepFacets
     | KeepPublished
@@ -222,4 +288,8 @@ Fact = (
     | ReplaceTenantKey
     | KeepRewrapped
     | ReserveUses
+    | TouchSession
+    | BeginAnswer
+    | KeepAnswer
+    | ForgetExpired
 )

@@ -1,4 +1,4 @@
-"""Who acts: a client by its token, a person at the terminal, or the system itself.
+"""Who acts: a client by its token, a person by a session or at the terminal, or the system itself.
 
 45 CFR 164.312(a)(2)(i): each has a name of its own, and each entry names it.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 class Principal:
     """An identified actor within one tenant."""
 
-    kind: Literal["client", "operator", "system"]
+    kind: Literal["client", "user", "operator", "system"]
     name: str
     tenant: str
 

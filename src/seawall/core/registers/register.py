@@ -16,6 +16,7 @@ from seawall.core.registers.legal_hold import LegalHoldSpec
 from seawall.core.registers.retention import RetentionSpec
 from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
 from seawall.core.registers.use_case import UseCaseSpec
+from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Client": ClientSpec,
     "Retention": RetentionSpec,
     "LegalHold": LegalHoldSpec,
+    "User": UserSpec,
 }
 """Every kind of document, in the order in which a folder of them is applied."""
 

@@ -1,0 +1,1 @@
+"""Who may do what, for which purpose: the vocabulary, the question, the answer, the policies."""

@@ -1,0 +1,1 @@
+"""Who somebody is: accounts, factors, sessions; pure records and rules."""
