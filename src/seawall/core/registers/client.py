@@ -56,6 +56,12 @@ class ClientSpec(Spec):
     that the server's `client_authority` vouches for. Naming any makes its tokens bound."""
 
     @property
+    def powers(self) -> frozenset[str]:
+        """The `may_*` fields that are on."""
+        named = ("may_apply", "may_audit", "may_audit_system", "may_manage_keys")
+        return frozenset(name for name in named if getattr(self, name))
+
+    @property
     def is_certificate_bound(self) -> bool:
         """Whether its tokens must be bound to a client certificate."""
         return self.certificate_bound or bool(self.certificate_thumbprints)

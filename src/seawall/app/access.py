@@ -1,0 +1,183 @@
+"""May this be done? Asked of the policies for every act, and a refusal is an entry.
+
+What is known of an asker is read from the registers and the session at each
+question, and nothing is kept from one to the next, so a role that is taken away
+counts at once. 45 CFR 164.308(a)(4)(ii)(B), 164.312(a)(1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from seawall.app.entries import entry
+from seawall.core.access.question import Asker, Question, Resource
+from seawall.core.access.vocabulary import ACTS, Role
+from seawall.core.errors import Refused
+from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.user import UserSpec
+
+if TYPE_CHECKING:
+    from seawall.app.caller import Caller
+    from seawall.app.documents import Documents
+    from seawall.app.ports import Clock, Ledger
+    from seawall.core.access.question import Answer
+    from seawall.core.access.vocabulary import Action
+    from seawall.core.policy.purpose import Purpose
+
+_HELP: Final = {
+    "step-up-needed": "show a factor again, and then repeat the request (RFC 9470)",
+    "reason-needed": "say why, in the field `reason`",
+    "purpose-needed": "name a purpose of use, in the field `purpose`",
+    "second-factor-needed": "sign in with a second factor",
+}
+_MESSAGES: Final = {
+    "step-up-needed": "this needs a factor that was shown within the last five minutes",
+    "reason-needed": "this needs a reason, which is recorded",
+    "purpose-needed": "this needs a purpose of use",
+    "second-factor-needed": "this needs a session that was begun with two factors",
+    "policy-broken": "a policy could not be evaluated, so that nothing is allowed",
+    "tenant-crossed": "nothing of another tenant is anybody's to act on",
+}
+
+
+class Decider(Protocol):
+    """The policies of one tenant, ready to decide."""
+
+    def decide(self, question: Question) -> Answer:
+        """Return the answer; it never raises."""
+        ...
+
+
+class Policies(Protocol):
+    """The policies of every tenant: the shipped ones, and what a tenant forbids besides."""
+
+    def of(self, tenant: str) -> Decider:
+        """Return a tenant's policies as its documents stand."""
+        ...
+
+
+class Emergencies(Protocol):
+    """Which emergency accesses are under way."""
+
+    def patient_of(self, caller: Caller) -> str | None:
+        """Return the ledger id of the patient whom the caller's emergency access opens."""
+        ...
+
+    def is_mode_on(self, tenant: str) -> bool:
+        """Whether emergency mode is on (45 CFR 164.308(a)(7)(ii)(C))."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An act that was allowed: who does it, to what, why, and by which policies."""
+
+    caller: Caller
+    action: Action
+    resource: Resource
+    answer: Answer
+    purpose: Purpose | None = None
+
+
+class Access:
+    """Asks the policies; `require` is the one way to act on anything over the API."""
+
+    def __init__(
+        self,
+        *,
+        documents: Documents,
+        policies: Policies,
+        emergencies: Emergencies | None,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._policies = policies
+        self._emergencies = emergencies
+        self._ledger = ledger
+        self._clock = clock
+
+    def asker(self, caller: Caller) -> Asker:
+        """Return what is known of a caller now; who is unknown has no role and no power."""
+        principal = caller.principal
+        register = self._documents.register(principal.tenant)
+        if principal.kind == "client":
+            client = register.find(ClientSpec, principal.name)
+            if client is None:
+                return Asker(principal)
+            spec = client.spec
+            cases = (
+                spec.use_cases if caller.use_cases is None else spec.use_cases & caller.use_cases
+            )
+            return Asker(principal, frozenset({Role.SERVICE}), spec.powers, cases)
+        user = register.find(UserSpec, principal.name)
+        session = caller.session
+        if principal.kind != "user" or user is None or session is None:
+            return Asker(principal)
+        now_ms = self._clock.now_ms()
+        return Asker(
+            principal,
+            user.spec.roles_on(self._clock.today()),
+            has_second_factor=session.has_second_factor,
+            factor_age_ms=max(0, now_ms - session.factor_ms),
+            emergency_patient=(
+                None if self._emergencies is None else self._emergencies.patient_of(caller)
+            ),
+        )
+
+    def ask(
+        self,
+        asker: Asker,
+        action: Action,
+        resource: Resource,
+        *,
+        purpose: Purpose | None = None,
+        has_reason: bool = False,
+        elements: frozenset[str] = frozenset(),
+    ) -> Answer:
+        """Return what the policies say; nothing is recorded."""
+        tenant = asker.principal.tenant
+        is_on = self._emergencies is not None and self._emergencies.is_mode_on(tenant)
+        question = Question(asker, action, resource, purpose, has_reason, elements, is_on)
+        return self._policies.of(tenant).decide(question)
+
+    async def require(
+        self,
+        caller: Caller,
+        action: Action,
+        resource: Resource,
+        *,
+        purpose: Purpose | None = None,
+        has_reason: bool = False,
+        elements: frozenset[str] = frozenset(),
+    ) -> Allowed:
+        """Return that an act is allowed; else record the refusal and raise `Refused`.
+
+        Its code is the answer's; the error's `entry` is the refusal's.
+        """
+        answer = self.ask(
+            self.asker(caller),
+            action,
+            resource,
+            purpose=purpose,
+            has_reason=has_reason,
+            elements=elements,
+        )
+        if answer.allowed:
+            return Allowed(caller, action, resource, answer, purpose)
+        error = Refused(
+            answer.code,
+            _MESSAGES.get(answer.code, f"the policies do not let you {ACTS[action].title}"),
+            _HELP.get(answer.code, "ask `seawall access explain` what would change it"),
+        )
+        error.entry = await self._record(caller, action, resource, answer)
+        raise error
+
+    async def _record(
+        self, caller: Caller, action: Action, resource: Resource, answer: Answer
+    ) -> int:
+        # What was asked for by a name of the caller's making is told by its kind alone.
+        said = {"what": action.value, "on": resource.on.value, "access": answer.fields()}
+        body = entry("access.refused", caller.principal, self._clock, **said)
+        return (await self._ledger.append(caller.principal.tenant, body)).index
