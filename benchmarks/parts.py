@@ -225,7 +225,7 @@ async def _begin(clinic: Clinic, writer: Writer) -> _Exchange:
     key = orjson.loads(clinic.key_file.read_bytes())
     assertion = client_assertion(key, f"{TENANT}/{CLIENT}", installation.settings.token_url)
     token = (await writer.issue_token.issue(assertion)).token
-    principal = writer.issue_token.identify(Presented(token))
+    principal = (await writer.issue_token.identify(Presented(token))).principal
     recall = Recall(
         store=installation.store, ledger=writer.ledger, keys=writer.keys, clock=installation.clock
     )

@@ -28,14 +28,14 @@ async def test_token_is_revoked_with_its_key(detector: Detector) -> None:
     """Once the client's document has another public key, a token of the old one is revoked."""
     practice = await opened(detector)
     token = await issue(practice)
-    before = practice.issue_token.identify(Presented(token))
+    before = (await practice.issue_token.identify(Presented(token))).principal
     public = {name: part for name, part in make_client_key(bytes(32)).items() if name != "d"}
     client = next(document for document in documents() if document["kind"] == "Client")
 
     changed = {**client, "spec": {**client["spec"], "public_key": public}}
     await practice.documents.apply(OPERATOR, [changed])
     with pytest.raises(Refused) as caught:
-        practice.issue_token.identify(Presented(token))
+        await practice.issue_token.identify(Presented(token))
 
     assert (CLIENT, "token-revoked") == (before, caught.value.code)
 
@@ -68,7 +68,7 @@ async def test_assertion_that_counts_since_now_is_accepted(detector: Detector) -
 
     token = await issue(practice, nbf=practice.clock.now_ms() // 1000)
 
-    assert CLIENT == practice.issue_token.identify(Presented(token))
+    assert CLIENT == (await practice.issue_token.identify(Presented(token))).principal
 
 
 async def test_token_that_is_not_bound_ends_when_its_client_must_be(detector: Detector) -> None:
@@ -82,5 +82,5 @@ async def test_token_that_is_not_bound_ends_when_its_client_must_be(detector: De
 
     for shown in (None, "a" * 42 + "A"):
         with pytest.raises(Refused) as caught:
-            practice.issue_token.identify(Presented(token, shown))
+            await practice.issue_token.identify(Presented(token, shown))
         assert "token-unbound" == caught.value.code

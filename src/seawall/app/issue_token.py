@@ -15,6 +15,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from seawall.app.caller import Caller
 from seawall.app.entries import entry
 from seawall.app.ports import SYSTEM_LOG, SpendAssertion
 from seawall.core.errors import Conflict, Refused
@@ -114,11 +115,11 @@ class IssueToken:
         )
         return IssuedToken(token, TOKEN_SECONDS)
 
-    def identify(self, presented: Presented) -> Principal:
+    async def identify(self, presented: Presented) -> Caller:
         """Return who a token of ours speaks for; `Refused` if it is foreign, expired or revoked.
 
         `Refused` too if it is bound to another certificate than its connection showed. This is
-        the one way from a token to a principal, so that no door can leave a check out.
+        the one way from a token to a caller, so that no door can leave a check out.
         """
         claims = self._tokens.claims(presented.token)
         tenant, _, name = str(claims.get("sub", "")).partition("/")
@@ -131,7 +132,21 @@ class IssueToken:
         if client is None or client.spec.public_key.x != claims.get("key"):
             raise _token_refusal("token-revoked", "the client has another key now, or is gone")
         _check_binding(claims, client.spec, presented.certificate)
-        return Principal("client", name, tenant)
+        return Caller(Principal("client", name, tenant))
+
+    async def identify_whole(self, presented: Presented) -> Caller:
+        """Return who a token speaks for; `Refused` if it is limited to a part of the client's work.
+
+        For acts that a client's own powers decide, and no use case.
+        """
+        caller = await self.identify(presented)
+        if caller.is_limited:
+            raise Refused(
+                "token-limited",
+                "this token is limited to use cases, a patient or a person",
+                "get a token without scope, patient or subject_token for this",
+            )
+        return caller
 
     def _check(self, claims: dict[str, Any], client: str) -> int:
         """Return when the assertion expires, in seconds since 1970."""

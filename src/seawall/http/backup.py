@@ -39,7 +39,7 @@ class BackupDoor:
     async def record(self, request: Request) -> Response:
         """Record a backup or a drill; answer with the entry's index."""
         try:
-            principal = self._issue_token.identify(bearer(request))
+            principal = (await self._issue_token.identify_whole(bearer(request))).principal
             client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
             if client is None or not client.spec.may_apply:
                 raise Refused(

@@ -62,7 +62,8 @@ class ChatDoor:
     async def completions(self, request: Request) -> Response:
         """Answer POST /v1/chat/completions."""
         try:
-            principal = self._issue_token.identify(bearer(request))
+            caller = await self._issue_token.identify(bearer(request))
+            principal = caller.principal
             call = Call(
                 principal=principal,
                 use_case=self._use_case(request, principal),
@@ -83,7 +84,8 @@ class ChatDoor:
     async def models(self, request: Request) -> Response:
         """Answer GET /v1/models: the endpoints that the client's use cases name."""
         try:
-            principal = self._issue_token.identify(bearer(request))
+            caller = await self._issue_token.identify(bearer(request))
+            principal = caller.principal
         except Error as error:
             return respond(error)
         register = self._documents.register(principal.tenant)

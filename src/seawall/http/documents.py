@@ -33,7 +33,7 @@ class DocumentsDoor:
     async def apply(self, request: Request) -> Response:
         """Apply documents; answer what changed."""
         try:
-            principal = self._issue_token.identify(bearer(request))
+            principal = (await self._issue_token.identify_whole(bearer(request))).principal
             client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
             if client is None or not client.spec.may_apply:
                 raise Refused(

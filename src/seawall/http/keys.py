@@ -73,14 +73,14 @@ class KeysDoor:
     async def status(self, request: Request) -> Response:
         """Answer GET /api/keys: what there is of the tenant's keys."""
         try:
-            return json_response(await self._managing.status(self._caller(request).tenant))
+            return json_response(await self._managing.status((await self._caller(request)).tenant))
         except Error as error:
             return respond(error)
 
     async def order(self, request: Request) -> Response:
         """Answer POST /api/keys: 202 with the id of the work, once the operator was shown."""
         try:
-            caller = self._caller(request)
+            caller = await self._caller(request)
             order, proof = _order(await read_body(request, _MAX_BODY)), _proof(request)
             operator = await self._managing.prove(caller, order, proof)
             if order["do"] == "enrol":
@@ -99,7 +99,7 @@ class KeysDoor:
     async def work(self, request: Request) -> Response:
         """Answer GET /api/keys/work/{id}: how far an order of the tenant is, or how it ended."""
         try:
-            caller = self._caller(request)
+            caller = await self._caller(request)
             work = self._works.get(str(request.path_params["id"]))
             if work is None or work.tenant != caller.tenant:
                 raise Missing(
@@ -150,8 +150,8 @@ class KeysDoor:
             del self._works[oldest]
         return name
 
-    def _caller(self, request: Request) -> Principal:
-        principal = self._issue_token.identify(bearer(request))
+    async def _caller(self, request: Request) -> Principal:
+        principal = (await self._issue_token.identify_whole(bearer(request))).principal
         client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
         if client is None or not client.spec.may_manage_keys:
             raise Refused(

@@ -58,7 +58,7 @@ class LedgerDoor:
         """Answer GET /api/ledger/entries: what a query finds, the newest of it."""
         try:
             given = _parameters(request)
-            principal, log = self._reader(request, given.pop("log", "tenant"))
+            principal, log = await self._reader(request, given.pop("log", "tenant"))
             query = read_query(given, self._clock.now_ms())
             recorded = await self._readings.record(principal, Reading("list", log, query))
             found = [{"entry": index, **decode(raw)} for index, raw in recorded.entries]
@@ -88,7 +88,7 @@ class LedgerDoor:
         """Answer POST /api/ledger/readings: record what the terminal is about to read."""
         try:
             body = _body(await read_body(request, _MAX_BODY))
-            principal, log = self._reader(request, body.get("log", "tenant"))
+            principal, log = await self._reader(request, body.get("log", "tenant"))
             recorded = await self._readings.record(
                 principal, _reading(body, log, self._clock.now_ms())
             )
@@ -99,16 +99,16 @@ class LedgerDoor:
     async def _one(self, request: Request, what: Any) -> tuple[str, int]:
         """Return which entry of which log is asked for, once the reading is recorded."""
         given = _parameters(request)
-        principal, log = self._reader(request, given.pop("log", "tenant"))
+        principal, log = await self._reader(request, given.pop("log", "tenant"))
         if given:
             raise _wrong("only log is asked for beside the index")
         index = _index(request.path_params["index"])
         await self._readings.record(principal, Reading(what, log, index=index))
         return log, index
 
-    def _reader(self, request: Request, log: Any) -> tuple[Principal, str]:
+    async def _reader(self, request: Request, log: Any) -> tuple[Principal, str]:
         """Return who asks, and the log that is meant, if it may be read."""
-        principal = self._issue_token.identify(bearer(request))
+        principal = (await self._issue_token.identify_whole(bearer(request))).principal
         found = _LOGS.fullmatch(log) if isinstance(log, str) else None
         if found is None:
             raise _wrong("log is neither tenant nor system")

@@ -84,7 +84,7 @@ class TlogDoor:
 
     async def _fetched(self, request: Request) -> Head:
         """Return the head of the log that the path names, once the fetch is recorded."""
-        principal = self._issue_token.identify(bearer(request))
+        principal = (await self._issue_token.identify_whole(bearer(request))).principal
         head = await self._log(principal, request.path_params["log"])
         await self._counting.fetch(principal, Reading("tiles", head.log))
         return head
