@@ -117,7 +117,7 @@ _FAMILY: Final[dict[str, type[errors.Error]]] = {
     "Error": errors.Error,
 }
 """What makes an error, by the name that the code calls; a policy's Refusal is raised as Refused."""
-_TERMINAL: Final = ("cli", "demo", "config.py")
+_TERMINAL: Final = ("cli", "demo", "config")
 _STANDINGS: Final = [each.value for each in Standing if each is not Standing.ACTIVE]
 
 

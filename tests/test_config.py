@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from seawall.config import (
+    AccessTable,
     ArchiveBucket,
     ArchiveFolder,
+    OpenIdProvider,
     Passphrase,
     PayloadBucket,
     PayloadFolder,
@@ -253,6 +255,21 @@ def test_the_place_of_payloads_is_read(
     assert expected == read_settings(tmp_path, {}).payloads
 
 
+PROVIDER = (
+    "[[providers]]\nname = 'idp'\ntenant = 'clinic'\nissuer = 'https://id.example'\n"
+    "client_id = 'seawall'\n"
+)
+
+
+def test_sessions_may_be_shorter_and_providers_named(tmp_path: Path) -> None:
+    """The file says how long sessions last, and where persons sign in."""
+    (tmp_path / "seawall.toml").write_text("[access]\nidle_minutes = 5\n" + PROVIDER, "utf-8")
+    settings = read_settings(tmp_path, {})
+    assert AccessTable(idle_minutes=5, session_minutes=480) == settings.access
+    expected = OpenIdProvider("idp", "clinic", "https://id.example", "seawall", amr="mfa")
+    assert (expected,) == settings.providers
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -283,6 +300,17 @@ def test_the_place_of_payloads_is_read(
         "[payloads]\nfolder = '/x'\n[[archives]]\nname = 'a'\nfolder = '/y/../x'",
         "[payloads]\nbucket = 'x'\n[[archives]]\nname = 'a'\nbucket = 'x'\nprefix = '/'",
         "database = 'postgresql://u@h/x'\n[payloads]\nfolder = 'not-shared'",
+        "[access]\nidle_minutes = 16",
+        "[access]\nidle_minutes = 0",
+        "[access]\nsession_minutes = 481",
+        "[access]\nemergency_review_hours = 73",
+        "[access]\nidle_minutes = '5'",
+        "[access]\nmore = 5",
+        "[[providers]]\nname = 'a'",
+        PROVIDER.replace("https://", "http://"),
+        PROVIDER.replace("'idp'", "'I D P'"),
+        PROVIDER + "amr = ' '",
+        PROVIDER + PROVIDER,
         "[timestamps]\nurl = 'u'",
         "timestamps = 'u'",
         "publish_seconds = 0.5",

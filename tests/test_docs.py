@@ -31,9 +31,11 @@ import pytest
 from house.sources import ROOT
 from seawall.compose import Installation
 from seawall.config import (
+    AccessTable,
     ArchiveBucket,
     Backup,
     Keys,
+    OpenIdProvider,
     PayloadBucket,
     Settings,
     TimeStamps,
@@ -320,6 +322,8 @@ def test_every_setting_is_documented() -> None:
         "payloads": PayloadBucket,
         "keys": Keys,
         "backup": Backup,
+        "access": AccessTable,
+        "providers": OpenIdProvider,
     }
     for item in fields(Settings):
         if item.name in tables:

@@ -18,7 +18,7 @@ LAW: dict[str, frozenset[str]] = {
     "tls": frozenset({"core"}),
     # An adapter knows the ports that it implements, not the intents that use it.
     "adapters": frozenset({"app.ports", "core", "tls"}),
-    "config": frozenset({"core"}),
+    "config": frozenset({"config", "core"}),
     # Which module is broken must be told where what is composed cannot be loaded.
     "crypto": frozenset({"adapters.fips", "config", "core"}),
     "http": frozenset({"http", "app", "core", "tls"}),
@@ -96,22 +96,23 @@ def _reachable(start: str, graph: Mapping[str, set[str]]) -> set[str]:
 
 def targets(source: Module, known: Mapping[str, Module], *, typing: bool) -> list[str]:
     """Return the modules of ours that a module imports; lazily, too."""
-    found = (_longest_known(name, known) for name in imported_names(source, typing=typing))
+    ours = {name.partition(".")[0] for name in known}
+    named = imported_names(source, typing=typing)
+    found = (_longest_known(name, known) for name in named if name.partition(".")[0] in ours)
     return [name for name in found if name]
 
 
 def _longest_known(name: str, known: Mapping[str, Module]) -> str:
     """`from a.b import c` names a.b.c, which is a module or something in one."""
-    ours = name.partition(".")[0] in {other.partition(".")[0] for other in known}
-    while ours and name and name not in known:
+    while name and name not in known:
         name = name.rpartition(".")[0]
-    return name if ours else ""
+    return name
 
 
 def imported_names(source: Module, *, typing: bool) -> Iterator[str]:
     """Yield every dotted name that is imported, absolute; for type checkers only if `typing`."""
-    skipped = set() if typing else _for_type_checkers(source.tree)
-    for node in ast.walk(source.tree):
+    skipped = set() if typing else _for_type_checkers(source)
+    for node in source.nodes:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
@@ -121,10 +122,10 @@ def imported_names(source: Module, *, typing: bool) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _for_type_checkers(tree: ast.Module) -> set[int]:
+def _for_type_checkers(source: Module) -> set[int]:
     return {
         id(inner)
-        for node in ast.walk(tree)
+        for node in source.nodes
         if isinstance(node, ast.If) and ast.unparse(node.test) in _TYPE_CHECKING
         for statement in node.body
         for inner in ast.walk(statement)
@@ -147,7 +148,7 @@ def dynamic_imports(sources: Iterable[Module]) -> list[str]:
     return [
         f"{source.name}:{node.lineno}"
         for source in sources
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).split(".")[-1] in {"__import__", "import_module", "exec", "eval"}
     ]
