@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seawall.app.entries import entry
 from seawall.app.ports import KeepDocument
-from seawall.core.errors import Missing
-from seawall.core.registers.register import KINDS, Register, read_document
+from seawall.core.errors import Conflict, Missing
+from seawall.core.registers.register import ALL_KINDS, KINDS, Register, kind_of, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from seawall.app.ports import Clock, Ledger, Store
+    from seawall.app.ports import Clock, Ledger, Store, Write
+    from seawall.core.policy.grant import Receipt
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.spec import Document, Spec
 
@@ -88,7 +89,7 @@ class Documents:
         if not found:
             raise Missing(
                 "document-unknown",
-                f"there is no {kind if kind in KINDS else 'document'} of this name",
+                f"there is no {kind if kind in ALL_KINDS else 'document'} of this name",
                 "see what there is with `seawall get KIND`",
             )
         return found
@@ -107,6 +108,35 @@ class Documents:
             document = trial.next_version(kind, name, spec)
             trial = trial.having([document] if document else [])
         return [await self._apply_one(principal, *document) for document in read]
+
+    async def keep(
+        self,
+        principal: Principal,
+        name: str,
+        spec: Spec,
+        said: Mapping[str, Any],
+        writes: Sequence[Write] = (),
+    ) -> tuple[Document[Spec], Receipt]:
+        """Keep a version that the program itself makes, in the entry that tells of it.
+
+        `said` are the entry's fields, its `action` among them; the document and its digest are
+        added. `Conflict` if nothing would change, or if another process made the version first.
+        """
+        tenant, kind = principal.tenant, kind_of(type(spec))
+        await self.refresh()
+        document = self.register(tenant).next_version(kind, name, spec)
+        if document is None:
+            raise Conflict("document-unchanged", f"this {kind} is so already", "see what there is")
+        fields = {**said, "document": document.reference, "digest": document.digest()}
+        action = str(fields.pop("action"))
+        body = entry(action, principal, self._clock, **fields)
+        receipt = await self._ledger.append(tenant, body, [KeepDocument(tenant, document), *writes])
+        self._have(tenant, document)
+        return document, receipt
+
+    def _have(self, tenant: str, document: Document[Spec]) -> None:
+        """Know a document that was kept, beside those that others kept while it was."""
+        self._registers[tenant] = self.register(tenant).having([document])
 
     async def _apply_one(self, principal: Principal, kind: str, name: str, spec: Spec) -> Applied:
         tenant = principal.tenant
@@ -127,6 +157,6 @@ class Documents:
             ),
             [KeepDocument(tenant, document)],
         )
-        self._registers[tenant] = register.having([document])
+        self._have(tenant, document)
         change: Literal["created", "changed"] = "created" if document.version == 1 else "changed"
         return Applied(kind, name, document.version, change, receipt.index)

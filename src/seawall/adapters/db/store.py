@@ -34,7 +34,7 @@ from seawall.app.ports import SYSTEM_LOG, Head
 from seawall.core.errors import Missing, Unavailable
 from seawall.core.ledger.checkpoint import format_vkey
 from seawall.core.ledger.tree import TILE_WIDTH, leaf_hash, partial_tiles
-from seawall.core.registers.register import KINDS
+from seawall.core.registers.register import ALL_KINDS
 from seawall.core.registers.spec import Document, Spec, read_spec
 from seawall.core.seal.envelope import Sealed
 
@@ -231,7 +231,7 @@ class SqlStore:
                 row.kind,
                 row.name,
                 row.version,
-                read_spec(KINDS[row.kind], row.kind, row.name, orjson.loads(row.spec)),
+                read_spec(ALL_KINDS[row.kind], row.kind, row.name, orjson.loads(row.spec)),
             )
             for row in await read(self._engine, _DOCUMENTS, tenant=tenant)
         ]

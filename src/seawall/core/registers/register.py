@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from seawall.core.access.vocabulary import APPLYING
 from seawall.core.errors import Invalid
+from seawall.core.registers.access_review import AccessReviewSpec, ReviewedGrantSpec
 from seawall.core.registers.agreement import AgreementSpec
 from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.emergency import EmergencySpec
 from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.legal_hold import LegalHoldSpec
 from seawall.core.registers.retention import RetentionSpec
@@ -32,9 +35,25 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "LegalHold": LegalHoldSpec,
     "User": UserSpec,
 }
-"""Every kind of document, in the order in which a folder of them is applied."""
+"""Every kind of document that is applied, in the order in which a folder of them is."""
 
-_KIND_OF: Final[dict[type[Spec], str]] = {model: kind for kind, model in KINDS.items()}
+KEPT: Final[dict[str, type[Spec]]] = {
+    "Emergency": EmergencySpec,
+}
+"""Kinds that the program alone makes, in the transaction of the entry that tells of it.
+
+Nobody applies one: `read_document` knows none of them.
+"""
+
+ALL_KINDS: Final[dict[str, type[Spec]]] = {**KINDS, **KEPT}
+"""Every kind that is kept."""
+
+_KIND_OF: Final[dict[type[Spec], str]] = {model: kind for kind, model in ALL_KINDS.items()}
+
+
+def kind_of(model: type[Spec]) -> str:
+    """Return the kind of document that has such a spec."""
+    return _KIND_OF[model]
 
 
 class Register:
@@ -59,6 +78,11 @@ class Register:
             return None
         return Document(document.kind, document.name, document.version, document.spec)
 
+    def all(self, model: type[SpecT]) -> list[Document[SpecT]]:
+        """Return the latest version of every document of a kind, by name."""
+        found = [self.find(model, name) for kind, name in self._documents if kind == kind_of(model)]
+        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+
     def next_version(self, kind: str, name: str, spec: Spec) -> Document[Spec] | None:
         """Return the document that applying `spec` makes, or None if nothing changes.
 
@@ -80,11 +104,12 @@ def read_document(fields: Mapping[str, Any]) -> tuple[str, str, Spec]:
     """Read one parsed document into (kind, name, spec); raise `Invalid` on anything else."""
     extra = fields.keys() - {"kind", "name", "spec"}
     kind, name, spec = fields.get("kind"), fields.get("name"), fields.get("spec")
-    if extra or not isinstance(kind, str) or not isinstance(name, str) or kind not in KINDS:
+    applied = [one for one in KINDS if one in APPLYING]
+    if extra or not isinstance(kind, str) or not isinstance(name, str) or kind not in applied:
         raise Invalid(
             "document-envelope",
             "a document needs exactly the fields kind, name and spec, and a kind that exists",
-            f"kinds are {', '.join(KINDS)}",
+            f"kinds are {', '.join(applied)}",
         )
     if not isinstance(spec, dict):
         raise Invalid("document-envelope", f"the spec of this {kind} is not a mapping", "")
