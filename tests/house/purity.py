@@ -55,7 +55,7 @@ def impure_calls(core: Iterable[Module]) -> list[str]:
     return [
         f"{source.name}:{node.lineno} calls {called}"
         for source in core
-        for node in ast.walk(source.tree)
+        for node in source.nodes
         if isinstance(node, ast.Call)
         and (called := ast.unparse(node.func).split(".")[-1]) in IMPURE_CALLS
         and not _is_time_of_day(node)

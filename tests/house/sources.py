@@ -40,11 +40,17 @@ class Module:
         """Whether this is a package's own module."""
         return self.path.endswith("__init__.py")
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the parsed text, walked once for all rules."""
+        return list(ast.walk(self.tree))
+
     @property
     def functions(self) -> Iterator[FunctionNode]:
         """Every function and method, nested ones included."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, FunctionNode))
+        return (node for node in self.nodes if isinstance(node, FunctionNode))
 
+    @cached_property
     def code_lines(self) -> set[int]:
         """Line numbers that hold code: no comment, no blank, no bare string."""
         lines = {
@@ -53,7 +59,7 @@ class Module:
             if token.type not in _NOT_CODE
             for line in range(token.start[0], token.end[0] + 1)
         }
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
         return lines
