@@ -35,19 +35,30 @@ NAMING = "set seawall.tenants = 'clinic,nowhere'; "
 REPLICATING = "set session_replication_role = replica; "
 
 
-@pytest.fixture
-async def database(postgres_server: Server) -> str:
+async def a_database(server: Server) -> str:
     """Make a database whose log `clinic` holds three entries and a document; return its name."""
-    name = postgres_server.new_database()
-    async with opened(postgres_server, name) as made:
+    name = server.new_database()
+    async with opened(server, name) as made:
         await made.ledger.open_log("clinic", ORIGIN)
         for at in range(3):
             writes = [KeepDocument("clinic", a_document())] if at == 0 else []
             await made.ledger.append("clinic", an_entry(at=at), writes)
         published = Published("clinic", 3, 1, "note", is_witnessed=True, stamp=b"stamp")
         await made.ledger.remember([KeepPublished(published)])
-    postgres_server.ask("insert into tiles values ('clinic', 3, 0, '\\xabcd')", name)
+    server.ask("insert into tiles values ('clinic', 3, 0, '\\xabcd')", name)
     return name
+
+
+@pytest.fixture
+async def database(postgres_server: Server) -> str:
+    """Make a database of the test's own, which it may change."""
+    return await a_database(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def untouched(postgres_server: Server) -> str:
+    """Make a database for all tests of what is refused: refused, it changes nothing."""
+    return asyncio.run(a_database(postgres_server))
 
 
 @pytest.mark.parametrize("role", ["postgres", OWNER, SERVICE, PRUNER])
@@ -87,23 +98,23 @@ async def database(postgres_server: Server) -> str:
     ],
 )
 async def test_entries_and_heads_are_kept_from_every_role(
-    postgres_server: Server, database: str, role: str, statement: str
+    postgres_server: Server, untouched: str, role: str, statement: str
 ) -> None:
     """Triggers refuse the owner and the superuser what rights refuse the others."""
     with pytest.raises((psycopg.errors.CheckViolation, psycopg.errors.InsufficientPrivilege)):
-        postgres_server.ask(NAMING + statement, database, role)
-    async with opened(postgres_server, database) as found:
+        postgres_server.ask(NAMING + statement, untouched, role)
+    async with opened(postgres_server, untouched) as found:
         expected = [encode(an_entry(at=at)) for at in range(3)]
         assert expected == await found.store.entries("clinic", 0, 9)
 
 
 @pytest.mark.parametrize("statement", ["update entries set entry = ''", "delete from heads"])
 def test_replication_turns_no_trigger_off(
-    postgres_server: Server, database: str, statement: str
+    postgres_server: Server, untouched: str, statement: str
 ) -> None:
     """The setting that stops ordinary triggers does not stop these."""
     with pytest.raises(psycopg.errors.CheckViolation):
-        postgres_server.ask(REPLICATING + statement, database)
+        postgres_server.ask(REPLICATING + statement, untouched)
 
 
 FILL = """
@@ -226,11 +237,11 @@ def test_tiles_grow_and_go_only_below_the_minimum(postgres_server: Server, datab
     ],
 )
 def test_the_service_may_append_and_little_else(
-    postgres_server: Server, database: str, statement: str
+    postgres_server: Server, untouched: str, statement: str
 ) -> None:
     """The server's own role cannot prune, change documents, or touch the schema."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        postgres_server.ask(statement, database, SERVICE)
+        postgres_server.ask(statement, untouched, SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -244,18 +255,18 @@ def test_the_service_may_append_and_little_else(
         "delete from documents",
     ],
 )
-def test_the_pruner_can_only_prune(postgres_server: Server, database: str, statement: str) -> None:
+def test_the_pruner_can_only_prune(postgres_server: Server, untouched: str, statement: str) -> None:
     """The pruner's role appends nothing, reads no PHI, and cannot say that an archive holds it."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        postgres_server.ask(statement, database, PRUNER)
+        postgres_server.ask(statement, untouched, PRUNER)
 
 
 @pytest.mark.parametrize(("role", "is_fit"), [(SERVICE, True), (OWNER, False), ("postgres", False)])
 def test_a_role_that_could_change_entries_does_not_serve(
-    postgres_server: Server, database: str, role: str, *, is_fit: bool
+    postgres_server: Server, untouched: str, role: str, *, is_fit: bool
 ) -> None:
     """The owner and a superuser could undo what keeps entries, so neither may serve."""
-    with connect(Address.read(postgres_server.url(database, role))) as connection:
+    with connect(Address.read(postgres_server.url(untouched, role))) as connection:
         if is_fit:
             check_rights(connection)
             return
