@@ -79,6 +79,11 @@ def furnished(folder: Path, *patients: str) -> Place:
     phones: list[Phone] = []
     for name in ("olga", "oscar", "otto", "ona", "omar", "orla"):
         proof = phones[-1].options() if phones else ()
-        told = terminal.run("keys", "enrol", name, *proof, "--json").json()
-        phones.append(Phone(name, str(pyotp.parse_uri(told["uri"]).secret)))
+        told = terminal.run("keys", "enrol", name, *proof, "--json")
+        phones.append(enrolled(name, told))
     return Place(terminal, phones)
+
+
+def enrolled(name: str, told: Said) -> Phone:
+    """Return the phone that has read what an operator's enrolment printed as JSON."""
+    return Phone(name, str(pyotp.parse_uri(told.json()["uri"]).secret))
