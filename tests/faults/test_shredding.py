@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import openbao
+import postgres
 from seawall.adapters.keys.tenants import context_of
 from seawall.adapters.keys.wrapping import unwrap_data_key
 from seawall.app.entries import entry
@@ -28,10 +29,9 @@ from seawall.core.policy.principal import Principal
 from seawall.core.seal.certificate import open_certificate, read_file, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import postgres
     from seawall.adapters.keys.openbao import OpenBaoKeys
     from seawall.app.manage_keys import ManageKeys
     from seawall.app.ports import Destruction, WrappedKey
@@ -129,6 +129,16 @@ async def opened(writer: Writer, tenant: str, patient_id: str) -> bytes:
     receipt = await writer.ledger.append(tenant, said)
     sealed = await writer.documents._store.sealed(tenant, IDENTIFIERS, patient_id)
     return await writer.keys.open(sealed, Grant(receipt)) if sealed else b""
+
+
+@pytest.fixture(scope="module")
+def postgres_server() -> Iterator[postgres.Server]:
+    """Run a server for this file alone.
+
+    Whatever lies on its disk is tried; on the one that all tests share it would be their keys too.
+    """
+    with postgres.running() as server:
+        yield server
 
 
 @pytest.fixture(params=["folder", "postgresql"])
