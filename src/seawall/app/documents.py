@@ -6,21 +6,39 @@ is an entry of the tenant's log that names the version and its digest.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from seawall.app.entries import entry
-from seawall.app.ports import KeepDocument
+from seawall.app.ports import EndSessions, KeepDocument, SpendAssertion
+from seawall.core.access import standing
+from seawall.core.access.reviewing import after_change
 from seawall.core.errors import Conflict, Missing
-from seawall.core.registers.register import ALL_KINDS, KINDS, Register, kind_of, read_document
+from seawall.core.registers.register import ALL_KINDS, KINDS, Register, read_document
+from seawall.core.registers.spec import Document
+from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from seawall.app.ports import Clock, Ledger, Store, Write
-    from seawall.core.policy.grant import Receipt
     from seawall.core.policy.principal import Principal
-    from seawall.core.registers.spec import Document, Spec
+    from seawall.core.registers.spec import Spec
+
+CHANGING: Final = (
+    *("document.apply", "person.join", "person.change", "person.leave"),
+    *("review.answer", "review.lapse"),
+)
+"""The actions of entries that name a new version of a document that is applied, in `document`."""
+
+_TRIES: Final = 3
+"""So often a change is made again because another process changed who holds a role."""
+_GUARD_MS: Final = 3_600_000
+_SPENT: Final = "assertion-reused"
+"""What the ledger says of a digest that was spent: an assertion's, or of who held what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,29 @@ class Applied:
     version: int
     change: Literal["created", "changed", "unchanged"]
     entry: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one document is to become."""
+
+    kind: str
+    name: str
+    spec: Spec
+    after: int | None = None
+    """The version that must be the latest, 0 for none; None for whichever."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A change that was checked: the new versions, and what goes with them."""
+
+    documents: tuple[Document[Spec], ...]
+    writes: tuple[Write, ...]
+    action: str
+    said: Mapping[str, Any]
+    is_guarded: bool
+    """Whether it is kept only if nobody changed meanwhile who holds what somebody must hold."""
 
 
 class Documents:
@@ -48,6 +89,7 @@ class Documents:
         self._registers: dict[str, Register] = {}
         self._counts: dict[str, int] = {}
         """How many versions each register was made of; a version is never taken away."""
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def load(self) -> None:
         """Read every tenant's documents."""
@@ -103,60 +145,130 @@ class Documents:
         """
         order = list(KINDS)
         read = sorted((read_document(fields) for fields in parsed), key=lambda d: order.index(d[0]))
-        trial = self.register(principal.tenant)
-        for kind, name, spec in read:
-            document = trial.next_version(kind, name, spec)
-            trial = trial.having([document] if document else [])
-        return [await self._apply_one(principal, *document) for document in read]
+        return await self.keep_each(by=principal, changes=[Change(*one) for one in read])
+
+    async def keep_each(
+        self, by: Principal, changes: Sequence[Change], said: Mapping[str, Any] | None = None
+    ) -> list[Applied]:
+        """Keep changes one after the other, each with its entry; none if one of them is refused."""
+        trial = self.register(by.tenant)
+        for change in changes:
+            if (document := self._checked(by, trial, change)) is not None:
+                trial = trial.having([document])
+        return [await self.keep(by, [change], said=said) for change in changes]
 
     async def keep(
         self,
-        principal: Principal,
-        name: str,
-        spec: Spec,
-        said: Mapping[str, Any],
+        by: Principal,
+        changes: Sequence[Change],
+        *,
+        action: str | None = None,
+        said: Mapping[str, Any] | None = None,
         writes: Sequence[Write] = (),
-    ) -> tuple[Document[Spec], Receipt]:
-        """Keep a version that the program itself makes, in the entry that tells of it.
+    ) -> Applied:
+        """Keep changes and `writes` in one append, whose entry names the first document.
 
-        `said` are the entry's fields, its `action` among them; the document and its digest are
-        added. `Conflict` if nothing would change, or if another process made the version first.
+        The others are told by their count and a digest. What a change of a person ends goes
+        with it, whoever makes it: sessions, and questions of reviews under way. Nothing is
+        written if the first change changes nothing, or if a rule of its kind refuses it.
         """
-        tenant, kind = principal.tenant, kind_of(type(spec))
-        await self.refresh()
-        document = self.register(tenant).next_version(kind, name, spec)
-        if document is None:
-            raise Conflict("document-unchanged", f"this {kind} is so already", "see what there is")
-        fields = {**said, "document": document.reference, "digest": document.digest()}
-        action = str(fields.pop("action"))
-        body = entry(action, principal, self._clock, **fields)
-        receipt = await self._ledger.append(tenant, body, [KeepDocument(tenant, document), *writes])
-        self._have(tenant, document)
-        return document, receipt
+        tenant = by.tenant
+        async with self._turns.setdefault(tenant, asyncio.Lock()):
+            await self.refresh()
+            for left in reversed(range(_TRIES)):
+                found = self._prepare(by, changes)
+                if found is None:
+                    return self._unchanged(tenant, changes[0])
+                prepared = found
+                fields = {**prepared.said, **(said or {})}
+                body = entry(action or prepared.action, by, self._clock, **fields)
+                try:
+                    receipt = await self._ledger.append(tenant, body, [*prepared.writes, *writes])
+                    break
+                except Conflict as conflict:
+                    if not (prepared.is_guarded and conflict.code == _SPENT and left):
+                        raise
+                    await self._load(tenant)
+            self._registers[tenant] = self.register(tenant).having(prepared.documents)
+        first = prepared.documents[0]
+        change: Literal["created", "changed"] = "created" if first.version == 1 else "changed"
+        return Applied(first.kind, first.name, first.version, change, receipt.index)
 
-    def _have(self, tenant: str, document: Document[Spec]) -> None:
-        """Know a document that was kept, beside those that others kept while it was."""
-        self._registers[tenant] = self.register(tenant).having([document])
-
-    async def _apply_one(self, principal: Principal, kind: str, name: str, spec: Spec) -> Applied:
-        tenant = principal.tenant
-        await self.refresh()
-        register = self.register(tenant)
-        document = register.next_version(kind, name, spec)
-        if document is None:
-            held = next(held for held in register if (held.kind, held.name) == (kind, name))
-            return Applied(kind, name, held.version, "unchanged", None)
-        receipt = await self._ledger.append(
-            tenant,
-            entry(
-                "document.apply",
-                principal,
-                self._clock,
-                document=document.reference,
-                digest=document.digest(),
-            ),
-            [KeepDocument(tenant, document)],
+    def _unchanged(self, tenant: str, change: Change) -> Applied:
+        held = next(
+            held
+            for held in self.register(tenant)
+            if (held.kind, held.name) == (change.kind, change.name)
         )
-        self._have(tenant, document)
-        change: Literal["created", "changed"] = "created" if document.version == 1 else "changed"
-        return Applied(kind, name, document.version, change, receipt.index)
+        return Applied(change.kind, change.name, held.version, "unchanged", None)
+
+    def _checked(self, by: Principal, register: Register, change: Change) -> Document[Spec] | None:
+        """Return the version that a change makes, None for no change; `Refused` by a rule."""
+        document = register.next_version(change.kind, change.name, change.spec)
+        if document is None:
+            return None
+        if change.after is not None and change.after != document.version - 1:
+            raise Conflict(
+                "version-changed",
+                f"this {change.kind} has another version than you have seen",
+                "read it again, and make the change to what it says now",
+            )
+        standing.check_left(document, self._clock.now())
+        standing.check_not_own(by, register, document)
+        standing.check_leaves_someone(register, document, self._clock.today())
+        return document
+
+    def _prepare(self, by: Principal, changes: Sequence[Change]) -> _Prepared | None:
+        """Check changes, and return what is to be written for them; None if nothing changes."""
+        now, today = self._clock.now(), self._clock.today()
+        register = before = self.register(by.tenant)
+        made: list[Document[Spec]] = []
+        writes: list[Write] = []
+        guards: list[str] = []
+        for change in changes:
+            document = self._checked(by, register, change)
+            if document is None and not made:
+                return None
+            if document is None:
+                continue
+            made.append(document)
+            for name, spec in after_change(register, document, now):
+                if (other := register.next_version("ReviewedGrant", name, spec)) is not None:
+                    made.append(other)
+            if (guard := standing.guarded_by(register, document, today)) is not None:
+                guards.append(guard)
+            writes += _ended(by.tenant, register, document)
+            register = register.having(made)
+        if guards:
+            seen = hashlib.sha256(f"{by.tenant}/{'/'.join(guards)}".encode()).hexdigest()
+            writes.append(SpendAssertion(seen, self._clock.now_ms() + _GUARD_MS))
+        action, said = _recorded(before, made, now)
+        kept = [KeepDocument(by.tenant, one) for one in made]
+        return _Prepared(tuple(made), (*kept, *writes), action, said, bool(guards))
+
+
+def _ended(tenant: str, register: Register, document: Document[Spec]) -> list[Write]:
+    """Return what a change of a person ends: every session, once they may do nothing."""
+    if not isinstance(document.spec, UserSpec):
+        return []
+    earlier = register.find(UserSpec, document.name)
+    ends = standing.ends_sessions(earlier.spec if earlier else None, document.spec)
+    return [EndSessions(tenant, document.name)] if ends else []
+
+
+def _recorded(
+    register: Register, made: Sequence[Document[Spec]], now: datetime
+) -> tuple[str, dict[str, Any]]:
+    """Return how an entry says what was changed; of many documents the first, and a digest."""
+    first, action = made[0], "document.apply"
+    said: dict[str, Any] = {"document": first.reference, "digest": first.digest()}
+    if isinstance(first.spec, UserSpec):
+        earlier = register.find(UserSpec, first.name)
+        person = Document(first.kind, first.name, first.version, first.spec)
+        action, fields = standing.recorded(earlier.spec if earlier else None, person, now)
+        said |= fields
+    if others := made[1:]:
+        lines = "".join(f"{one.reference} {one.digest()}\n" for one in others)
+        digest = hashlib.sha256(lines.encode()).hexdigest()
+        said["with"] = {"documents": len(others), "digest": f"sha256:{digest}"}
+    return action, said

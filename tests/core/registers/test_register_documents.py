@@ -44,6 +44,7 @@ VALID: dict[str, dict[str, Any]] = {
     "Client": {"title": "Scheduler", "public_key": {"x": "A" * 43}},
     "Retention": {"years": 10},
     "LegalHold": {"matter": "Docket 26-118", "placed": "2026-01-01"},
+    "User": {"title": "Anna Berg"},
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from seawall.core.access.vocabulary import APPLYING
 from seawall.core.errors import Invalid
 from seawall.core.registers.access_review import AccessReviewSpec, ReviewedGrantSpec
 from seawall.core.registers.agreement import AgreementSpec
@@ -17,6 +16,7 @@ from seawall.core.registers.emergency import EmergencySpec
 from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.legal_hold import LegalHoldSpec
 from seawall.core.registers.retention import RetentionSpec
+from seawall.core.registers.role_scope import RoleScopeSpec
 from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
 from seawall.core.registers.use_case import UseCaseSpec
 from seawall.core.registers.user import UserSpec
@@ -34,11 +34,14 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Retention": RetentionSpec,
     "LegalHold": LegalHoldSpec,
     "User": UserSpec,
+    "RoleScope": RoleScopeSpec,
 }
 """Every kind of document that is applied, in the order in which a folder of them is."""
 
 KEPT: Final[dict[str, type[Spec]]] = {
     "Emergency": EmergencySpec,
+    "AccessReview": AccessReviewSpec,
+    "ReviewedGrant": ReviewedGrantSpec,
 }
 """Kinds that the program alone makes, in the transaction of the entry that tells of it.
 
@@ -104,12 +107,11 @@ def read_document(fields: Mapping[str, Any]) -> tuple[str, str, Spec]:
     """Read one parsed document into (kind, name, spec); raise `Invalid` on anything else."""
     extra = fields.keys() - {"kind", "name", "spec"}
     kind, name, spec = fields.get("kind"), fields.get("name"), fields.get("spec")
-    applied = [one for one in KINDS if one in APPLYING]
-    if extra or not isinstance(kind, str) or not isinstance(name, str) or kind not in applied:
+    if extra or not isinstance(kind, str) or not isinstance(name, str) or kind not in KINDS:
         raise Invalid(
             "document-envelope",
             "a document needs exactly the fields kind, name and spec, and a kind that exists",
-            f"kinds are {', '.join(applied)}",
+            f"kinds are {', '.join(KINDS)}",
         )
     if not isinstance(spec, dict):
         raise Invalid("document-envelope", f"the spec of this {kind} is not a mapping", "")

@@ -1,0 +1,125 @@
+"""What an access review asks, whom it asks, and what an answer does to a document.
+
+Pure: who may do what is read from a register that is handed in. 45 CFR
+164.308(a)(4)(ii)(C) (addressable).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from seawall.core.access.standing import holders
+from seawall.core.access.vocabulary import Role
+from seawall.core.registers.access_review import AccessReviewSpec, ReviewedGrantSpec
+from seawall.core.registers.client import ClientSpec
+from seawall.core.registers.user import UserSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, datetime
+
+    from seawall.core.registers.register import Register
+    from seawall.core.registers.spec import Document, Spec
+
+_INSTEAD: Final = (Role.PRIVACY_OFFICER, Role.SECURITY_OFFICER, Role.ADMINISTRATOR)
+"""Who answers where a document names nobody, or somebody who cannot, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One grant as a register says it: who holds what."""
+
+    holder: Literal["person", "client"]
+    name: str
+    grant: str
+
+
+def grants_of(register: Register, review: AccessReviewSpec) -> list[Held]:
+    """Return the grants that a review asks about: persons by name, then clients."""
+    found = [
+        Held("person", one.name, f"role/{role}")
+        for one in register.all(UserSpec)
+        if one.spec.standing == "active"
+        for role in sorted(role.value for role in one.spec.roles)
+    ]
+    if review.scope == "role":
+        wanted = f"role/{review.role.value if review.role else ''}"
+        return [one for one in found if one.grant == wanted]
+    if review.scope == "persons":
+        return [one for one in found if one.name in review.persons]
+    return [*found, *_of_clients(register)]
+
+
+def _of_clients(register: Register) -> Iterator[Held]:
+    for client in register.all(ClientSpec):
+        for power in sorted(client.spec.powers):
+            yield Held("client", client.name, f"power/{power}")
+        for case in sorted(client.spec.use_cases):
+            yield Held("client", client.name, f"use-case/{case}")
+
+
+def reviewer_of(register: Register, held: Held, today: date) -> str | None:
+    """Return who is to answer for a grant: never its holder, nor somebody without a role."""
+
+    def may(name: str) -> bool:
+        found = register.find(UserSpec, name)
+        is_holder = held.holder == "person" and name == held.name
+        return not is_holder and found is not None and bool(found.spec.roles_on(today))
+
+    person = register.find(UserSpec, held.name) if held.holder == "person" else None
+    named = [] if person is None or person.spec.reviewer is None else [person.spec.reviewer]
+    others = [one.name for role in _INSTEAD for one in holders(register, role, today)]
+    return next((name for name in [*named, *others] if may(name)), None)
+
+
+def items_of(register: Register, review: str) -> list[Document[ReviewedGrantSpec]]:
+    """Return the grants of a review, in its order."""
+    return [one for one in register.all(ReviewedGrantSpec) if one.spec.review == review]
+
+
+def without(spec: Spec, grant: str) -> Spec:
+    """Return a person's or a client's document without a grant; the same if it has none."""
+    kind, _, name = grant.partition("/")
+    if kind == "role" and isinstance(spec, UserSpec):
+        return spec.model_copy(update={"roles": spec.roles - {Role(name)}})
+    if kind == "use-case" and isinstance(spec, ClientSpec):
+        return spec.model_copy(update={"use_cases": spec.use_cases - {name}})
+    if kind == "power" and isinstance(spec, ClientSpec) and name in spec.powers:
+        return spec.model_copy(update={name: False})
+    return spec
+
+
+def holding(register: Register, item: ReviewedGrantSpec) -> Document[Spec] | None:
+    """Return the document that holds a reviewed grant, or None if there is none any more."""
+    if item.holder == "person":
+        return register.find(UserSpec, item.name)
+    return register.find(ClientSpec, item.name)
+
+
+def after_change(
+    register: Register, change: Document[Spec], now: datetime
+) -> list[tuple[str, ReviewedGrantSpec]]:
+    """Return what a person's leaving does to reviews under way, by the items' names.
+
+    What was asked about them has ended; what they were to answer, somebody else is asked.
+    """
+    spec, earlier = change.spec, register.find(UserSpec, change.name)
+    if not isinstance(spec, UserSpec) or earlier is None or spec.standing == "active":
+        return []
+    if earlier.spec.standing == spec.standing:
+        return []
+    after = register.having([change])
+    found: list[tuple[str, ReviewedGrantSpec]] = []
+    for held in register.all(ReviewedGrantSpec):
+        item = held.spec
+        if item.answer != "open":
+            continue
+        if spec.standing == "left" and (item.holder, item.name) == ("person", change.name):
+            found.append((held.name, item.model_copy(update={"answer": "ended", "at": now})))
+        elif item.reviewer == change.name:
+            asked = Held(item.holder, item.name, item.grant)
+            other = reviewer_of(after, asked, now.date())
+            if other is not None:
+                found.append((held.name, item.model_copy(update={"reviewer": other})))
+    return found
