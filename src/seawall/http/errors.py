@@ -32,6 +32,12 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "certificate-needed": 401,
     "assertion-refused": 401,
     "assertion-reused": 401,
+    "session-ended": 401,
+    "step-up-needed": 401,
+    "body-kind": 415,
+    "key-reused": 422,
+    "version-changed": 412,
+    "version-needed": 428,
     "body-too-large": 413,
     "body-too-slow": 408,
     "checkpoint-forked": 422,
@@ -50,8 +56,13 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
 }
 
 _OTHER_CONNECTION: Final = 'Bearer error="invalid_token"'
-_CHALLENGE: Final = {"token-bound": _OTHER_CONNECTION, "token-unbound": _OTHER_CONNECTION}
-"""What RFC 6750 section 3 and RFC 8705 section 3 answer about a token of another connection."""
+_CHALLENGE: Final = {
+    "token-bound": _OTHER_CONNECTION,
+    "token-unbound": _OTHER_CONNECTION,
+    "step-up-needed": 'Bearer error="insufficient_user_authentication", max_age="300"',
+}
+"""What RFC 6750 section 3 and RFC 8705 section 3 answer about a token of another connection,
+and RFC 9470 section 3 about a factor that must be shown again."""
 
 
 def status(error: Error) -> int:

@@ -1,0 +1,1 @@
+"""The administration API below /api: a FastAPI application, one module for each room."""

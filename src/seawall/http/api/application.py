@@ -1,0 +1,135 @@
+"""The FastAPI application below /api: its rooms, its errors, its description.
+
+It has no pages of documentation of its own, because those load scripts of another
+server; /api/openapi.json describes it (OpenAPI 3.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+import seawall
+from seawall.core.errors import Error, Invalid, Missing
+from seawall.http.api.bodies import invalid
+from seawall.http.api.guard import COOKIE
+from seawall.http.api.shapes import ERRORS
+from seawall.http.errors import respond
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastapi import APIRouter
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+_SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A client's token, from /oauth2/token (RFC 6750).",
+    },
+    "dpop": {
+        "type": "http",
+        "scheme": "DPoP",
+        "description": "A client's token that is bound to a key of its own (RFC 9449).",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "A person's session; changes need the headers Origin and Seawall-Csrf too.",
+    },
+}
+_METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
+_KEY_PARAMETER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request is done once, for a day.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~:+/=-]{8,128}$"},
+}
+
+
+def api_application(rooms: Iterable[APIRouter]) -> FastAPI:
+    """Return the application of these rooms, to be mounted at /api."""
+    app = FastAPI(
+        title="Seawall",
+        version=seawall.__version__,
+        summary="Administration: documents, keys, ledger, persons, and who may do what.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        responses=ERRORS,
+        exception_handlers={
+            Error: _told,
+            RequestValidationError: _invalid,
+            HTTPException: _no_door,
+            Exception: _bug,
+        },
+    )
+    for room in rooms:
+        app.include_router(room)
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """Return the description, with how to authenticate and the keys of changes."""
+        return _completed(described())
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    return app
+
+
+def _completed(schema: dict[str, Any]) -> dict[str, Any]:
+    if "securitySchemes" in schema.setdefault("components", {}):
+        return schema
+    schema["components"]["securitySchemes"] = _SCHEMES
+    schema["security"] = [{name: []} for name in _SCHEMES]
+    for path in schema["paths"].values():
+        for method, operation in path.items():
+            if method in _METHODS:
+                # Validation is answered as every other error is, with 400.
+                operation["responses"].pop("422", None)
+            if method in _METHODS - {"get"}:
+                operation.setdefault("parameters", []).append(_KEY_PARAMETER)
+    return schema
+
+
+async def _told(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Error):
+        raise TypeError("this handler is for errors of ours")
+    return respond(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """Answer which fields are wrong, and never what was in them."""
+    if not isinstance(error, RequestValidationError):
+        raise TypeError("this handler is for what FastAPI does not accept")
+    return respond(invalid(error))
+
+
+async def _no_door(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if status == 400:  # noqa: PLR2004  FastAPI's word for a body that it cannot read
+        return respond(Invalid("body-invalid", "the body cannot be read", "send JSON in UTF-8"))
+    return respond(
+        Missing(
+            "no-such-door",
+            "Seawall has no such path or method",
+            "docs/reference/http.md lists every path",
+        )
+    )
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return respond(
+        Error(
+            "internal",
+            "Seawall failed on its own side",
+            "tell the operator; the server's log names the place in the code",
+        )
+    )
