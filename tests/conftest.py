@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Final
 
+import hypothesis
 import pytest
 
 import postgres
@@ -38,10 +40,26 @@ if TYPE_CHECKING:
     from seawall.core.phi.detection import Detector
 
 
+# A program's processes compile all of it once, and not each time, which takes half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes is a busy machine's matter, and no property.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+LONG: Final = ("test_docs.py", "test_witness_page.py", "test_benchmarks.py", "test_shredding.py")
+"""Files that take long as a whole, and are begun first, so that no worker ends with one alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long; the others stay in their order."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
     """Run a PostgreSQL server of these tests' own; each test makes its databases in it."""
-    with postgres.running() as server:
+    with postgres.running(may_be_in_memory=True) as server:
         yield server
 
 

@@ -137,7 +137,7 @@ def postgres_server() -> Iterator[postgres.Server]:
 
     Whatever lies on its disk is tried; on the one that all tests share it would be their keys too.
     """
-    with postgres.running() as server:
+    with postgres.running(may_be_in_memory=True) as server:
         yield server
 
 
