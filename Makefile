@@ -39,7 +39,7 @@ demo: python
 
 test: dev
 	@echo "==> Running every test (warnings are errors)"
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: dev
 	@echo "==> Style: ruff check"
