@@ -50,7 +50,9 @@ from seawall.app.ports.ledger import (
     Pruner,
     whose,
 )
+from seawall.app.ports.openid import AskedThere, OpenIdProvider
 from seawall.app.ports.payloads import HeldPayload, Payloads
+from seawall.app.ports.people import Passkeys, Passwords, Rates, Shown
 from seawall.app.ports.reading import (
     Archived,
     Head,
@@ -69,6 +71,7 @@ from seawall.app.ports.world import (
     Notifier,
     Post,
     Posted,
+    Proofs,
     Random,
     SecondFactor,
     TimeStamps,
@@ -114,6 +117,7 @@ __all__ = [
     "Answer",
     "Archive",
     "Archived",
+    "AskedThere",
     "BackupPlace",
     "BeginAnswer",
     "Clock",
@@ -162,13 +166,18 @@ __all__ = [
     "Notifier",
     "OpenDataset",
     "OpenExchange",
+    "OpenIdProvider",
+    "Passkeys",
+    "Passwords",
     "Payloads",
     "Post",
     "Posted",
+    "Proofs",
     "Pruner",
     "Published",
     "Query",
     "Random",
+    "Rates",
     "ReplaceTenantKey",
     "ReserveUses",
     "Rewrapped",
@@ -179,6 +188,7 @@ __all__ = [
     "SealingDataset",
     "SecondFactor",
     "Secret",
+    "Shown",
     "ShredSubjects",
     "ShredTenant",
     "SpendAssertion",
