@@ -25,7 +25,7 @@ from seawall.core.access.emergency import (
     state_at,
 )
 from seawall.core.errors import Refused
-from seawall.core.registers.legal_hold import LedgerId
+from seawall.core.registers.legal_hold import LedgerId  # noqa: TC001  pydantic reads the annotation
 from seawall.core.registers.spec import Name, Spec
 
 Moment = Annotated[int, Field(ge=0, lt=2**53)]
@@ -129,9 +129,9 @@ def _happened(earlier: EmergencySpec, later: EmergencySpec) -> tuple[Happening, 
     if changed == {"review"} and later.review is not None and earlier.review is None:
         return Happening.REVIEW, later.review.at_ms
     if (
-        changed == {"renewed", "until_ms"}
+        "renewed" in changed <= {"renewed", "until_ms"}
         and later.renewed[:-1] == earlier.renewed
-        and later.until_ms > earlier.until_ms
+        and later.until_ms >= earlier.until_ms
     ):
         return Happening.RENEW, later.renewed[-1].at_ms
     raise _rewritten()
