@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seawall.core.policy import decision as deciding
-from seawall.core.policy.decision import Question, decide
+from seawall.core.policy.decision import Question, Refusal, decide
 from seawall.core.policy.purpose import HL7_CODES, PARAGRAPHS, Purpose
 from seawall.core.registers.agreement import OPTIONAL_TERMS, REQUIRED_TERMS, AgreementSpec
 from seawall.core.registers.register import KINDS, Register
 from seawall.core.registers.spec import Document
+from seawall.core.registers.use_case import UseCaseSpec
+from seawall.core.registers.user import UserSpec
 
 CASES = yaml.safe_load(
     (Path(__file__).parents[2] / "vectors" / "decisions" / "cases.yaml").read_text()
@@ -178,6 +180,86 @@ def test_early_refusal_as_recorded(register: Register) -> None:
     }
 
 
+def personal(register: Register, **fields: Any) -> Register:
+    """Return the register with the use case changed, and with two people."""
+    held = register.find(UseCaseSpec, ASKED.use_case)
+    assert held is not None
+    spec = UseCaseSpec.model_validate({**held.spec.model_dump(), **fields})
+    people = {
+        "ana": {"title": "Ana", "roles": ["clinician"]},
+        "bo": {"title": "Bo", "roles": ["clinician"], "standing": "left"},
+        "cy": {"title": "Cy", "roles": ["clinician"], "until": "2026-02-28"},
+        "di": {"title": "Di"},
+    }
+    return register.having(
+        [
+            Document("UseCase", ASKED.use_case, 2, spec),
+            *(Document("User", name, 1, UserSpec.model_validate(p)) for name, p in people.items()),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"granted_use_cases": None}, "allowed"),
+        ({"granted_use_cases": frozenset({"reminders"})}, "allowed"),
+        ({"granted_use_cases": frozenset({"other"})}, "use-case-not-granted"),
+        ({"granted_use_cases": frozenset()}, "use-case-not-granted"),
+        ({"is_patient_granted": True}, "allowed"),
+        ({"is_patient_granted": False}, "patient-not-granted"),
+        ({"user": "ana"}, "allowed"),
+        ({"user": "bo"}, "user-without-role"),
+        ({"user": "cy"}, "user-without-role"),
+        ({"user": "di"}, "user-without-role"),
+        ({"user": "stranger"}, "user-without-role"),
+    ],
+)
+def test_token_allows_no_more_than_it_says(
+    asked: dict[str, Any], expected: str, register: Register
+) -> None:
+    """A token for use cases, for a patient or for a person is good for these alone."""
+    assert expected == code(replace(ASKED, **asked), personal(register))
+
+
+@pytest.mark.parametrize(
+    ("needed", "asked", "expected"),
+    [
+        ({"requires_user": True}, {}, "user-needed"),
+        ({"requires_user": True}, {"user": "bo"}, "user-without-role"),
+        ({"requires_user": True}, {"user": "ana"}, "allowed"),
+        ({"requires_patient_grant": True}, {}, "patient-grant-needed"),
+        ({"requires_patient_grant": True}, {"is_patient_granted": False}, "patient-not-granted"),
+        ({"requires_patient_grant": True}, {"is_patient_granted": True}, "allowed"),
+        ({"requires_user": True, "requires_patient_grant": True}, {}, "user-needed"),
+    ],
+)
+def test_use_case_may_need_a_person_and_a_patient(
+    needed: dict[str, Any], asked: dict[str, Any], expected: str, register: Register
+) -> None:
+    """What a use case needs besides the client is needed, and what is there has to fit."""
+    assert expected == code(replace(ASKED, **asked), personal(register, **needed))
+
+
+def test_person_for_whom_a_client_acts_is_part_of_the_decision(register: Register) -> None:
+    """The version of the person's document is named, so that a change of it is noticed."""
+    decision = decide(replace(ASKED, user="ana"), personal(register))
+
+    assert ("UseCase/reminders@2", "User/ana@1") == decision.determined_by[1:3]
+    assert "the person for whom the client acts has a role" in decision.reasons
+
+
+def test_policies_are_recorded_where_they_were_asked(register: Register) -> None:
+    """What policies of access determined stands in the decision, as does that they refuse."""
+    allowed = replace(decide(ASKED, register), policies=("services-ask",))
+    refused = allowed.refused(Refusal("access-refused", "no", ""))
+
+    assert (["services-ask"], True) == (allowed.fields()["policies"], allowed.allowed)
+    assert (False, "access-refused", ["services-ask"]) == tuple(
+        refused.fields()[name] for name in ("allowed", "code", "policies")
+    )
+
+
 def test_agreement_before_endpoint_is_a_bug(register: Register) -> None:
     """The steps have one order: the agreement cannot be looked at first."""
     with pytest.raises(RuntimeError):
@@ -197,6 +279,7 @@ DAYS = st.dates(date(2025, 12, 30), date(2026, 1, 6))
 # Skewed towards what allows, or the model would seldom be asked about a request that may go.
 NAMES = st.sampled_from([{"a", "b"}, {"a", "b"}, {"a", "b"}, {"a"}, set()])
 FEATURES = st.sampled_from([{"chat-completions", "tools"}] * 3 + [{"chat-completions"}, set()])
+SELDOM = st.sampled_from([False, False, False, True])
 COUNTRIES = st.sampled_from([{"US", "DE"}, {"US", "DE"}, {"US"}, set()])
 TERMS = st.sampled_from(
     [[*REQUIRED_TERMS], [*REQUIRED_TERMS, *OPTIONAL_TERMS], ["164.504(e)(2)(i)"]]
@@ -212,6 +295,8 @@ SPECS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "purpose": st.sampled_from(list(Purpose)),
             "justification": st.just("J"),
             "endpoints": NAMES,
+            "requires_user": SELDOM,
+            "requires_patient_grant": SELDOM,
         }
     ),
     "Endpoint": st.fixed_dictionaries(
@@ -243,6 +328,14 @@ SPECS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "terminated": st.none() | st.none() | DAYS,
         }
     ),
+    "User": st.fixed_dictionaries(
+        {
+            "title": st.just("U"),
+            "roles": st.sampled_from([{"clinician"}, {"clinician"}, set()]),
+            "standing": st.sampled_from(["active", "active", "active", "suspended", "left"]),
+            "until": st.none() | DAYS,
+        }
+    ),
 }
 FULL = st.fixed_dictionaries(
     {kind: st.fixed_dictionaries({"a": spec, "b": spec}) for kind, spec in SPECS.items()}
@@ -266,6 +359,9 @@ QUESTIONS = st.builds(
     endpoint=st.sampled_from(["a", "b"]),
     features=st.frozensets(st.sampled_from(["chat-completions", "tools"]), min_size=1),
     today=DAYS,
+    user=st.sampled_from([None, None, "a", "b"]),
+    granted_use_cases=st.sampled_from([None, None, frozenset("ab"), frozenset("a")]),
+    is_patient_granted=st.sampled_from([None, None, True, True, False]),
 )
 
 
@@ -276,9 +372,16 @@ def objections(asked: Question, papers: dict[str, dict[str, Any]]) -> set[str]:
     agreement = papers["Agreement"].get(endpoint["agreement"]) if endpoint else None
     found = {
         "client-unknown": client is None,
-        "use-case-not-granted": client and asked.use_case not in client["use_cases"],
+        "use-case-not-granted": client
+        and asked.use_case not in client["use_cases"] & (asked.granted_use_cases or {"a", "b"}),
         "use-case-unknown": use_case is None,
         "endpoint-not-allowed": use_case and asked.endpoint not in use_case["endpoints"],
+        "user-needed": use_case and use_case["requires_user"] and asked.user is None,
+        "user-without-role": asked.user is not None and not _has_role(asked, papers["User"]),
+        "patient-grant-needed": use_case
+        and use_case["requires_patient_grant"]
+        and asked.is_patient_granted is None,
+        "patient-not-granted": asked.is_patient_granted is False,
         "endpoint-unknown": endpoint is None,
         "feature-unsupported": endpoint and asked.features - endpoint["features"],
         "no-agreement": agreement is None,
@@ -298,6 +401,14 @@ def objections(asked: Question, papers: dict[str, dict[str, Any]]) -> set[str]:
             ),
         }
     return {objection for objection, holds in found.items() if holds}
+
+
+def _has_role(asked: Question, people: dict[str, Any]) -> bool:
+    """Say whether the person for whom a client acts is somebody with a role."""
+    person = people.get(asked.user)
+    if person is None or person["standing"] != "active":
+        return False
+    return bool(person["roles"]) and not (person["until"] and person["until"] < asked.today)
 
 
 def register_of(papers: dict[str, dict[str, Any]]) -> Register:

@@ -8,7 +8,7 @@ document, an unnamed use case, a feature nobody covers, all refuse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.policy.purpose import HL7_CODES, PARAGRAPHS
@@ -16,6 +16,7 @@ from seawall.core.registers.agreement import AgreementSpec, Standing
 from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.use_case import UseCaseSpec
+from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
     from datetime import date
@@ -33,6 +34,12 @@ class Question:
     endpoint: str
     features: frozenset[str]
     today: date
+    user: str | None = None
+    """The person for whom the client acts, by its token."""
+    granted_use_cases: frozenset[str] | None = None
+    """The use cases to which the token is limited; None for all of the client's."""
+    is_patient_granted: bool | None = None
+    """Whether the token is bound to the patient of the request; None if it is bound to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Decision:
     use_case: Document[UseCaseSpec] | None = None
     endpoint: Document[EndpointSpec] | None = None
     agreement: Document[AgreementSpec] | None = None
+    policies: tuple[str, ...] | None = None
+    """The policies of access that determined it; None if they were not asked."""
 
     @property
     def allowed(self) -> bool:
@@ -67,6 +76,8 @@ class Decision:
             "reasons": list(self.reasons),
             "documents": list(self.determined_by),
         }
+        if self.policies is not None:
+            recorded["policies"] = list(self.policies)
         if self.refusal:
             recorded["code"] = self.refusal.code
         if self.use_case:
@@ -81,6 +92,10 @@ class Decision:
             }
         return recorded
 
+    def refused(self, refusal: Refusal) -> Decision:
+        """Return the decision that policies of access refuse, though the documents allow it."""
+        return replace(self, refusal=refusal)
+
 
 class _Trail:
     """What the steps found so far; a step that yields a refusal ends it."""
@@ -91,24 +106,34 @@ class _Trail:
         self.reasons: list[str] = []
         self.client: Document[ClientSpec] | None = None
         self.use_case: Document[UseCaseSpec] | None = None
+        self.user: Document[UserSpec] | None = None
         self.endpoint: Document[EndpointSpec] | None = None
         self.agreement: Document[AgreementSpec] | None = None
 
     def documents(self) -> tuple[str, ...]:
-        found = (self.client, self.use_case, self.endpoint, self.agreement)
+        found = (self.client, self.use_case, self.user, self.endpoint, self.agreement)
         return tuple(document.reference for document in found if document)
 
 
 def decide(question: Question, register: Register) -> Decision:
     """Decide on `question` by the documents of `register`.
 
-    1. The client is registered and may name this use case.
+    1. The client is registered and may name this use case, and so may its token.
     2. The use case exists and may use this endpoint.
-    3. The endpoint exists and has each feature that the request uses.
-    4. An agreement is named, stands today, and covers endpoint, features and country.
+    3. The person for whom the client acts is of the workforce today, and is there if needed;
+       the token is for this patient, and bound to one if needed.
+    4. The endpoint exists and has each feature that the request uses.
+    5. An agreement is named, stands today, and covers endpoint, features and country.
     """
     trail = _Trail(question, register)
-    refusal = _client(trail) or _use_case(trail) or _endpoint(trail) or _agreement(trail)
+    refusal = (
+        _client(trail)
+        or _use_case(trail)
+        or _person(trail)
+        or _patient(trail)
+        or _endpoint(trail)
+        or _agreement(trail)
+    )
     return Decision(
         refusal=refusal,
         reasons=tuple(trail.reasons),
@@ -132,6 +157,14 @@ def _client(trail: _Trail) -> Refusal | None:  # 1
             "the client may not act under this use case",
             "name one of the client's use cases in Seawall-Use-Case, or have it granted",
         )
+    if question.granted_use_cases is not None and question.use_case not in (
+        question.granted_use_cases
+    ):
+        return Refusal(
+            "use-case-not-granted",
+            "the token is not for this use case",
+            "name one of the token's use cases in Seawall-Use-Case, or get another token",
+        )
     trail.reasons.append("the client may act under the use case")
     return None
 
@@ -154,7 +187,48 @@ def _use_case(trail: _Trail) -> Refusal | None:  # 2
     return None
 
 
-def _endpoint(trail: _Trail) -> Refusal | None:  # 3
+def _person(trail: _Trail) -> Refusal | None:  # 3
+    question = trail.question
+    if question.user is None:
+        if trail.use_case is None or not trail.use_case.spec.requires_user:
+            return None
+        return Refusal(
+            "user-needed",
+            "under this use case a client acts for a person, and none is named",
+            "get a token for the person who asks, by token exchange (RFC 8693)",
+        )
+    trail.user = trail.register.find(UserSpec, question.user)
+    if trail.user is None or not trail.user.spec.roles_on(question.today):
+        return Refusal(
+            "user-without-role",
+            "the person for whom the client acts has no role here today",
+            "have a role granted to the person, or act for somebody who has one",
+        )
+    trail.reasons.append("the person for whom the client acts has a role")
+    return None
+
+
+def _patient(trail: _Trail) -> Refusal | None:  # 3
+    question = trail.question
+    if question.is_patient_granted is None:
+        if trail.use_case is None or not trail.use_case.spec.requires_patient_grant:
+            return None
+        return Refusal(
+            "patient-grant-needed",
+            "under this use case a token must be bound to the patient",
+            "get a token that is bound to the patient of the request",
+        )
+    if not question.is_patient_granted:
+        return Refusal(
+            "patient-not-granted",
+            "the token is not for the patient of this request",
+            "name in Seawall-Patient the patient for whom the token was made, in the same words",
+        )
+    trail.reasons.append("the token is bound to the patient")
+    return None
+
+
+def _endpoint(trail: _Trail) -> Refusal | None:  # 4
     question = trail.question
     trail.endpoint = trail.register.find(EndpointSpec, question.endpoint)
     if trail.endpoint is None:
@@ -171,7 +245,7 @@ def _endpoint(trail: _Trail) -> Refusal | None:  # 3
     return None
 
 
-def _agreement(trail: _Trail) -> Refusal | None:  # 4
+def _agreement(trail: _Trail) -> Refusal | None:  # 5
     if trail.endpoint is None:
         raise RuntimeError("the endpoint is decided before the agreement")
     endpoint, question = trail.endpoint, trail.question

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -38,8 +38,18 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    names: ClassVar[frozenset[str] | None] = None
+    """The only names that documents of the kind may have; None for any document name."""
+
     def check_change(self, earlier: Spec) -> None:
         """Raise `Refused` if this may not be the version after `earlier`; most kinds never do."""
+
+    def check_applied(self) -> None:
+        """Raise `Invalid` if this may not be applied any more; reading it again never asks.
+
+        For what depends on the release, such as a schema: a document that an earlier one
+        took is read by every later one.
+        """
 
 
 SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
@@ -79,6 +89,12 @@ def read_spec(model: type[SpecT_co], kind: str, name: str, fields: Mapping[str, 
             "document-name",
             f"the name of this {kind} is not a document name",
             "use lower-case letters, digits, '.', '_' and '-', at most 63 characters",
+        )
+    if model.names is not None and name not in model.names:
+        raise Invalid(
+            "document-name",
+            f"the name of this {kind} is none that the kind has",
+            f"a {kind} is named {', '.join(sorted(model.names))}",
         )
     try:
         return model.model_validate(fields)
