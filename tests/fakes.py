@@ -453,6 +453,11 @@ class MemoryStore:
         """Return what is known of an idempotency key."""
         return self._ledger.people.answers.get(digest)
 
+    async def spent_from(self, first: str, now_ms: int) -> frozenset[str]:
+        """Return the digests of spent assertions from `first` on whose time is not over."""
+        spent = self._ledger.spent.items()
+        return frozenset(one for one, until_ms in spent if one >= first and until_ms > now_ms)
+
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""
         return frozenset(digests) & {held.digest for held in self._ledger.references.values()}

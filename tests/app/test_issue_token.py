@@ -105,13 +105,17 @@ async def test_assertion_from_the_future_is_refused(detector: Detector) -> None:
     assert (await practice.issue_token.issue(assertion(practice, iat=now + 30))).token
 
 
-async def test_audience_may_be_one_of_several(detector: Detector) -> None:
-    """The audience may be a list that holds the token URL (RFC 7519, 4.1.3)."""
-    practice = await opened(detector)
+async def test_audience_is_the_token_url_alone(detector: Detector) -> None:
+    """A list with the token URL alone passes; beside another audience nothing does.
 
-    issued = await practice.issue_token.issue(assertion(practice, aud=["https://x", TOKEN_URL]))
+    An assertion that another server takes too could be handed on by it (RFC 7523, section 3).
+    """
+    practice = await opened(detector)
+    issued = await practice.issue_token.issue(assertion(practice, aud=[TOKEN_URL]))
 
     assert CLIENT == await speaks_for(practice, issued.token)
+    for audience in (["https://x", TOKEN_URL], [TOKEN_URL, TOKEN_URL], [], TOKEN_URL + "/"):
+        assert "assertion-refused" == await code_of(practice, aud=audience)
 
 
 async def test_unknown_client_is_refused_in_the_words_of_a_wrong_key(detector: Detector) -> None:

@@ -1,9 +1,14 @@
-"""JSON Web Tokens by joserfc: Ed25519 only, named or as `EdDSA` (RFC 9864, RFC 8037)."""
+"""JSON Web Tokens by joserfc: each key with the one algorithm that it is for.
+
+Ed25519, named or as `EdDSA` (RFC 9864, RFC 8037), and for clients' assertions ES256
+too. What a token's header says of keys and algorithms chooses nothing (RFC 8725, 3.1).
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import warnings
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import OKPKey
+from joserfc.jwk import ECKey, OKPKey
 
 from seawall.core.bounded import BoundedCache
 from seawall.core.errors import Invalid, Refused
@@ -23,6 +28,13 @@ if TYPE_CHECKING:
 
 _ALGORITHMS: Final = ["Ed25519", "EdDSA"]
 _MAX_TOKEN: Final = 8_192
+_KINDS: Final[dict[str, tuple[type[OKPKey | ECKey], list[str]]]] = {
+    "OKP": (OKPKey, _ALGORITHMS),
+    "EC": (ECKey, ["ES256"]),
+}
+"""By type of key: who reads it, and the one algorithm that it is for."""
+_TYPES: Final = frozenset({"", "jwt", "client-authentication+jwt"})
+"""The `typ` that an assertion may have: none that is another kind of token (RFC 8725, 3.11)."""
 
 
 class SignedTokens:
@@ -30,6 +42,7 @@ class SignedTokens:
 
     def __init__(self, seed: bytes, clock: Clock) -> None:
         self._key = OKPKey.import_key({**_private_jwk(seed)})
+        self._blinding = hmac.digest(seed, b"seawall: blind terms in tokens", hashlib.sha256)
         self._clock = clock
         # A token's signature does not change; whether it still counts is checked elsewhere.
         self._verified: BoundedCache[bytes, dict[str, Any]] = BoundedCache(
@@ -56,14 +69,20 @@ class SignedTokens:
     def assertion(self, assertion: str, public_key: Mapping[str, str]) -> dict[str, Any]:
         """Return the claims of a client's assertion whose signature holds; `Refused` otherwise."""
         try:
-            key = OKPKey.import_key(dict(public_key))
+            reader, algorithms = _KINDS[public_key["kty"]]
+            key = reader.import_key(dict(public_key))
         except (JoseError, ValueError, KeyError, TypeError):
             raise Refused(
                 "assertion-refused",
-                "the client's registered key is not an Ed25519 public key",
+                "the client's registered key is no Ed25519 or P-256 public key",
                 "apply the Client again with the public key that `seawall client-key` printed",
             ) from None
-        return _verified(assertion, key, "assertion-refused", "assertion")
+        return _verified(assertion, key, "assertion-refused", "assertion", algorithms)
+
+    def blind(self, text: str) -> str:
+        """Return a keyed digest of a text: the same everywhere, and no way back."""
+        raw = text.encode(errors="surrogatepass")
+        return _base64url(hmac.digest(self._blinding, raw, hashlib.sha256))
 
     def issuer(self, assertion: str) -> str:
         """Return who an assertion says it is from, unverified; `Invalid` if unreadable."""
@@ -87,12 +106,13 @@ def make_client_key(seed: bytes) -> dict[str, str]:
 def sign_assertion(private_key: Mapping[str, str], claims: Mapping[str, Any]) -> str:
     """Return a client's signed assertion; `Invalid` if the key is none."""
     try:
-        key = OKPKey.import_key(dict(private_key))
-        return jwt.encode({"alg": "Ed25519"}, dict(claims), key, algorithms=_ALGORITHMS)
+        reader, algorithms = _KINDS[private_key["kty"]]
+        key = reader.import_key(dict(private_key))
+        return jwt.encode({"alg": algorithms[0]}, dict(claims), key, algorithms=algorithms)
     except (JoseError, ValueError, KeyError, TypeError):
         raise Invalid(
             "client-key-invalid",
-            "the client's key is not an Ed25519 private key as a JSON Web Key",
+            "the client's key is no Ed25519 or P-256 private key as a JSON Web Key",
             "name the file that `seawall client-key` wrote",
         ) from None
 
@@ -106,14 +126,25 @@ def _base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _verified(token: str, key: OKPKey, code: str, noun: str) -> dict[str, Any]:
+def _verified(
+    token: str,
+    key: OKPKey | ECKey,
+    code: str,
+    noun: str,
+    algorithms: list[str] = _ALGORITHMS,
+) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             # RFC 9864 renames EdDSA; the clients' libraries still send the old name.
             warnings.simplefilter("ignore", SecurityWarning)
             bounded = token if len(token) <= _MAX_TOKEN else ""
-            return dict(jwt.decode(bounded, key, algorithms=_ALGORITHMS).claims)
+            decoded = jwt.decode(bounded, key, algorithms=algorithms)
+        is_meant = str(decoded.header.get("typ", "")).lower() in _TYPES
+        claims = dict(decoded.claims) if is_meant else None
     except (JoseError, ValueError, TypeError, RecursionError):
+        claims = None
+    if claims is None:
         raise Refused(
             code, f"the {noun}'s signature does not hold", "get a new token, or sign again"
-        ) from None
+        )
+    return claims

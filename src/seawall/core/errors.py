@@ -23,6 +23,8 @@ class Error(Exception):
         self.help = help
         self.entry: int | None = None
         """Index of the ledger entry that recorded this, where one did."""
+        self.nonce: str | None = None
+        """What a proof of possession must repeat, where one is asked for (RFC 9449, section 8)."""
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

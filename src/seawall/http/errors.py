@@ -30,6 +30,15 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "token-bound": 401,
     "token-unbound": 401,
     "certificate-needed": 401,
+    "static-key-refused": 401,
+    "person-gone": 401,
+    "proof-missing": 401,
+    "proof-unasked": 401,
+    "proof-refused": 401,
+    "proof-nonce-needed": 401,
+    "proof-needed": 400,
+    "scope-refused": 400,
+    "subject-refused": 400,
     "assertion-refused": 401,
     "assertion-reused": 401,
     "session-ended": 401,
@@ -56,13 +65,19 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
 }
 
 _OTHER_CONNECTION: Final = 'Bearer error="invalid_token"'
+_ALGORITHMS: Final = 'algs="ES256 Ed25519 EdDSA"'
 _CHALLENGE: Final = {
     "token-bound": _OTHER_CONNECTION,
     "token-unbound": _OTHER_CONNECTION,
+    "proof-missing": f'DPoP error="invalid_token", {_ALGORITHMS}',
+    "proof-unasked": _OTHER_CONNECTION,
+    "proof-refused": f'DPoP error="invalid_dpop_proof", {_ALGORITHMS}',
+    "proof-nonce-needed": f'DPoP error="use_dpop_nonce", {_ALGORITHMS}',
     "step-up-needed": 'Bearer error="insufficient_user_authentication", max_age="300"',
 }
 """What RFC 6750 section 3 and RFC 8705 section 3 answer about a token of another connection,
-and RFC 9470 section 3 about a factor that must be shown again."""
+RFC 9449 section 7 about one without its proof, and RFC 9470 section 3 about a factor that
+must be shown again."""
 
 
 def status(error: Error) -> int:
@@ -75,6 +90,8 @@ def error_headers(error: Error) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.entry is not None:
         headers["Seawall-Entry"] = str(error.entry)
+    if error.nonce is not None:
+        headers["DPoP-Nonce"] = error.nonce
     if status(error) == 401:  # noqa: PLR2004  RFC 9110, 15.5.2
         headers["WWW-Authenticate"] = _CHALLENGE.get(error.code, "Bearer")
     return headers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from seawall.app.issue_token import Presented
 from seawall.core.errors import Invalid, Refused
+from seawall.core.identity.dpop import ShownProof
 from seawall.http.protocol import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -48,15 +49,37 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 def bearer(request: Request) -> Presented:
-    """Return the bearer token, with the certificate of its connection; `Refused` if none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    """Return the token, with the certificate of its connection and the proof that came with it.
+
+    `Refused` if there is none, or more than one. RFC 6750, RFC 9449 section 7.
+    """
+    given = request.headers.getlist("authorization")
+    scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
+    scheme = scheme.lower()
+    if scheme not in {"bearer", "dpop"} or not token:
         raise Refused(
             "token-missing",
             "the request has no bearer token",
             "get a token with `seawall token --client NAME`, and use it as the API key",
         )
-    return Presented(token.strip(), client_certificate(request))
+    proof = shown_proof(request) if scheme == "dpop" else None
+    if scheme == "dpop" and proof is None:
+        raise Refused(
+            "proof-missing",
+            "a token under the scheme DPoP comes with a proof",
+            "send a proof in the header DPoP (RFC 9449)",
+        )
+    return Presented(token.strip(), client_certificate(request), proof)
+
+
+def shown_proof(request: Request) -> ShownProof | None:
+    """Return the proof of possession that came with a request, or None; `Invalid` if several."""
+    given = request.headers.getlist("dpop")
+    if len(given) > 1:
+        raise Invalid("wrong-header", "the header DPoP comes more than once", "send one proof")
+    raw = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw.partition(b"?")[0].decode("ascii", "replace")
+    return ShownProof(given[0], request.method, path) if given else None
 
 
 def client_certificate(request: Request) -> str | None:

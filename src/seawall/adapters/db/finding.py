@@ -9,6 +9,7 @@ from sqlalchemy import Text, and_, bindparam, cast, exists, func, or_, select
 from seawall.adapters.db.schema import (
     answers,
     archived,
+    assertions,
     entries,
     facets,
     heads,
@@ -58,6 +59,9 @@ ARCHIVED: Final = (
     select(archived)
     .where(archived.c.log == bindparam("log"))
     .order_by(archived.c.bundle, archived.c.archive)
+)
+SPENT_FROM: Final = select(assertions.c.digest).where(
+    assertions.c.digest >= bindparam("first"), assertions.c.until_ms > bindparam("now_ms")
 )
 SESSION: Final = select(sessions).where(sessions.c.digest == bindparam("digest"))
 _PERSON: Final[BindParameter[str]] = bindparam("person")

@@ -290,6 +290,11 @@ class SqlStore:
         rows = await read(self._engine, finding.ANSWER, digest=digest)
         return finding.answer_of(rows[0]) if rows else None
 
+    async def spent_from(self, first: str, now_ms: int) -> frozenset[str]:
+        """Return the digests of spent assertions from `first` on whose time is not over."""
+        rows = await read(self._engine, finding.SPENT_FROM, first=first, now_ms=now_ms)
+        return frozenset(row.digest for row in rows)
+
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""
         query, given = self._listed(_REFERRED, digests)

@@ -188,6 +188,10 @@ class Store(Protocol):
         """Return what is known of an idempotency key."""
         ...
 
+    async def spent_from(self, first: str, now_ms: int) -> frozenset[str]:
+        """Return the digests of spent assertions from `first` on whose time is not over."""
+        ...
+
     async def referred(self, digests: Sequence[str]) -> frozenset[str]:
         """Return those of these digests that a reference names, whichever tenant's."""
         ...

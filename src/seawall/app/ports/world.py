@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from seawall.app.ports.reading import Lying
+    from seawall.core.identity.dpop import Proof
     from seawall.core.ledger.witness import Latest
     from seawall.core.phi.clinical import ClinicalTerm
     from seawall.core.phi.known import KnownIdentifiers
@@ -74,6 +75,18 @@ class Tokens(Protocol):
 
     def issuer(self, assertion: str) -> str:
         """Return who an assertion says it is from, unverified; `Invalid` if unreadable."""
+        ...
+
+    def blind(self, text: str) -> str:
+        """Return a keyed digest of a text: the same everywhere, and no way back."""
+        ...
+
+
+class Proofs(Protocol):
+    """Reads proofs of possession of a key (RFC 9449)."""
+
+    def read(self, proof: str) -> Proof:
+        """Return a proof whose signature holds under its own key; `Refused` otherwise."""
         ...
 
 
