@@ -1,0 +1,327 @@
+"""Decides whether an act is allowed, by the shipped policies and what a tenant forbids besides.
+
+Prepared once, then only asked: for each action the policies whose scope can meet it are one
+parsed set, so that a decision evaluates a few and parses none. Fails closed: no policy, an
+action on another kind of thing, a policy that cannot be evaluated, an error of the engine
+itself, all refuse. Cedar would skip a policy that errs, which for a prohibition is to allow.
+45 CFR 164.312(a)(1), 164.308(a)(4)(i).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, final
+
+import cedarpy
+import orjson
+
+from seawall.core.access.cedar import Policy, misfits, parse_bounded, parse_policies
+from seawall.core.access.question import Answer
+from seawall.core.access.schema import groups_of
+from seawall.core.access.vocabulary import ACTS, Action
+from seawall.core.errors import Invalid
+from seawall.core.policy.purpose import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from seawall.core.access.question import Question
+
+_KINDS: Final = {"user": "User", "client": "Client"}
+"""Who may ask over the API; an operator at the terminal, and the system itself, do not ask."""
+LACKING: Final = {
+    "second-factor-needed": "a session that was begun with two factors",
+    "purpose-needed": "a purpose of use",
+    "reason-needed": "a reason",
+    "step-up-needed": "a factor that was shown within the last five minutes",
+}
+"""What can be lacking besides a permission: the code, most lasting first, and its words.
+
+Of several the first is the answer's code: whoever signs in with two factors, and says
+for which purpose and why, is asked for a fresh factor last, when it helps.
+"""
+_ACTIONS: Final[dict[Action, dict[str, Any]]] = {
+    action: {
+        "uid": {"type": "Action", "id": action.value},
+        "attrs": {},
+        "parents": [{"type": "Action", "id": name} for name in groups_of(action)],
+    }
+    for action in Action
+}
+"""Every action as Cedar has it, with the groups that it is in."""
+_BROKEN: Final = re.compile(r"evaluating policy `([^`]*)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A shipped policy, or one of a tenant's, under the name that entries say."""
+
+    name: str
+    policy: Policy
+    title: str = ""
+    law: str = ""
+    code: str = ""
+    """The code of what is lacking where it forbids; empty where nothing can be supplied."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What one evaluation said."""
+
+    allowed: bool
+    reasons: tuple[str, ...] = ()
+    is_broken: bool = False
+    broken: tuple[str, ...] = ()
+
+
+@final
+class ShippedPolicies:
+    """The policies that every tenant has."""
+
+    __slots__ = ("_plain", "_schema", "rules")
+
+    def __init__(self, schema: str, rules: Sequence[Rule]) -> None:
+        self._schema = schema
+        self.rules: Final = tuple(rules)
+        self._plain = Prepared(self.rules)
+
+    @classmethod
+    def read(cls, schema_text: str, policy_text: str) -> ShippedPolicies:
+        """Read them; `Invalid` (`policies-broken`) for an empty set, or one that is not sound.
+
+        Sound is: it fits the schema, and each policy has a name of its own.
+        """
+        try:
+            policies = parse_policies(policy_text)
+            wrong = misfits(policy_text, schema_text)
+        except ValueError:
+            raise _not_sound("cannot be read") from None
+        names = {policy.id for policy in policies}
+        if not policies:
+            raise _not_sound("are empty")
+        if wrong:
+            raise _not_sound("do not fit their schema")
+        if len(names) < len(policies) or names & {None, ""}:
+            raise _not_sound("do not each have a name of their own")
+        return cls(schema_text, [_shipped(policy) for policy in policies])
+
+    def having(self, tenant_forbids: Mapping[str, str]) -> Prepared:
+        """Return these with what a tenant forbids: by document name, a text of Cedar policies.
+
+        It never raises: a text that is not sound, or does more than forbid, is prepared so
+        that every answer is no, since what its tenant meant to forbid is not known.
+        """
+        if not tenant_forbids:
+            return self._plain
+        added: list[Rule] = []
+        for document, text in sorted(tenant_forbids.items()):
+            rules = self._tenant_rules(document, text)
+            if rules is None:
+                return Prepared((), broken=(f"tenant.{document}",))
+            added += rules
+        return Prepared([*self.rules, *added], self._plain, added)
+
+    def _tenant_rules(self, document: str, text: str) -> list[Rule] | None:
+        try:
+            policies = parse_bounded(text)
+            if misfits(text, self._schema):
+                return None
+        except ValueError:
+            return None
+        if any(policy.effect != "forbid" for policy in policies):
+            return None
+        return [
+            Rule(f"tenant.{document}.{policy.id or number}", policy)
+            for number, policy in enumerate(policies, 1)
+        ]
+
+
+@final
+class Prepared:
+    """The policies of one tenant, ready to decide; it never changes."""
+
+    __slots__ = ("_added", "_broken", "_plain", "_rules", "_slices")
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        plain: Prepared | None = None,
+        added: Sequence[Rule] = (),
+        *,
+        broken: tuple[str, ...] = (),
+    ) -> None:
+        self._rules = {rule.name: rule for rule in rules}
+        self._plain = plain
+        """The shipped policies alone, whose parsed sets are used where nothing was added."""
+        self._added = tuple(added)
+        self._broken = broken
+        self._slices: dict[Action, cedarpy.PolicySet] = {}
+
+    def __len__(self) -> int:
+        """Return how many policies a tenant has of its own."""
+        return len(self._added)
+
+    def rule(self, name: str) -> Rule | None:
+        """Return a policy by the name that an answer says."""
+        return self._rules.get(name)
+
+    def decide(self, question: Question) -> Answer:
+        """Return the answer; it never raises."""
+        if self._broken:
+            return Answer(False, self._broken, "policy-broken")
+        try:
+            return self._decide(question)
+        except Exception:  # noqa: BLE001  whatever went wrong while deciding, the answer is no
+            return Answer(False, (), "policy-broken")
+
+    def _decide(self, question: Question) -> Answer:
+        kind, action = question.asker.principal.kind, question.action
+        if kind not in _KINDS or ACTS[action].on is not question.resource.on:
+            return Answer(False, (), "access-refused")
+        (verdict,) = self._evaluate(question, [_context(question)])
+        if verdict.is_broken:
+            return Answer(False, verdict.broken, "policy-broken")
+        if verdict.allowed:
+            return Answer(True, verdict.reasons)
+        return self._refusal(question, verdict.reasons)
+
+    def _refusal(self, question: Question, forbids: tuple[str, ...]) -> Answer:
+        """Say why not: what is lacking only to those for whom supplying it would be enough."""
+        codes = {self._rules[name].code for name in forbids}
+        final_ones = tuple(name for name in forbids if self._rules[name].code not in LACKING)
+        if "tenant-crossed" in codes:
+            return Answer(False, final_ones, "tenant-crossed")
+        refused = Answer(False, final_ones, "access-refused")
+        if final_ones or not codes:
+            return refused
+        supplied = _supplied(question)
+        verdicts = self._evaluate(question, [context for _, context in supplied])
+        purposes = [
+            purpose.value
+            for (purpose, _), verdict in zip(supplied, verdicts, strict=True)
+            if verdict.allowed
+        ]
+        if not purposes:
+            return refused
+        lacking = [code for code in LACKING if code in codes]
+        details = {"purposes": purposes} if "purpose-needed" in codes else {}
+        return Answer(False, forbids, lacking[0], tuple(LACKING[code] for code in lacking), details)
+
+    def _evaluate(
+        self, question: Question, contexts: Sequence[Mapping[str, Any]]
+    ) -> list[_Verdict]:
+        """Return what the policies say of a question in each context.
+
+        The schema is not asked again: the policies were checked against it, and what is
+        handed in here is written as it says. Without it one decision takes a third less.
+        """
+        principal, action = question.asker.principal, question.action
+        uid = {"type": _KINDS[principal.kind], "id": principal.name}
+        thing = {"type": question.resource.on.value, "id": _id_of(question)}
+        requests = [
+            {
+                "principal": uid,
+                "action": _ACTIONS[action]["uid"],
+                "resource": thing,
+                "context": orjson.dumps(context).decode(),
+            }
+            for context in contexts
+        ]
+        entities = orjson.dumps([*_entities(question, uid, thing), _ACTIONS[action]]).decode()
+        results = cedarpy.is_authorized_batch(requests, self._slice(action), entities)
+        return [self._verdict(result) for result in results]
+
+    def _verdict(self, result: cedarpy.AuthzResult) -> _Verdict:
+        errors = result.diagnostics.errors
+        if not errors:
+            return _Verdict(result.allowed, tuple(sorted(result.diagnostics.reasons)))
+        named = {name for error in errors for name in _BROKEN.findall(error)}
+        return _Verdict(False, is_broken=True, broken=tuple(sorted(named & self._rules.keys())))
+
+    def _slice(self, action: Action) -> cedarpy.PolicySet:
+        """Return the policies whose scope can meet an action; the others cannot matter."""
+        held = self._slices.get(action)
+        if held is None:
+            if self._plain is not None and not any(_meets(rule, action) for rule in self._added):
+                held = self._plain._slice(action)  # noqa: SLF001  of the same class
+            else:
+                held = _parsed(rule for rule in self._rules.values() if _meets(rule, action))
+            self._slices[action] = held
+        return held
+
+
+def _shipped(policy: Policy) -> Rule:
+    said = policy.said
+    return Rule(policy.id or "", policy, said("title"), said("law"), said("code"))
+
+
+def _not_sound(what: str) -> Invalid:
+    return Invalid(
+        "policies-broken",
+        f"the access policies of this release {what}",
+        "install the release again: they are a part of it, and nothing is allowed without them",
+    )
+
+
+def _meets(rule: Rule, action: Action) -> bool:
+    named = rule.policy.actions
+    return named is None or action.value in named or not named.isdisjoint(groups_of(action))
+
+
+def _parsed(rules: Iterable[Rule]) -> cedarpy.PolicySet:
+    named = {rule.name: rule.policy.body for rule in rules}
+    written = {"staticPolicies": named, "templates": {}, "templateLinks": []}
+    return cedarpy.PolicySet.from_json_str(orjson.dumps(written).decode())
+
+
+def _id_of(question: Question) -> str:
+    resource = question.resource
+    return f"{resource.kind}/{resource.name}" if resource.kind else resource.name
+
+
+def _entities(
+    question: Question, uid: Mapping[str, str], resource: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    asker, thing = question.asker, question.resource
+    attributes: dict[str, Any] = {"tenant": asker.principal.tenant, "name": asker.principal.name}
+    if asker.principal.kind == "client":
+        attributes |= {"powers": sorted(asker.powers), "useCases": sorted(asker.use_cases)}
+    parents = [{"type": "Role", "id": role.value} for role in sorted(asker.roles)]
+    about = {
+        "tenant": thing.tenant,
+        "name": thing.name,
+        "kind": thing.kind,
+        "about": thing.about,
+        "reviewer": thing.reviewer,
+    }
+    return [
+        {"uid": uid, "attrs": attributes, "parents": parents},
+        {"uid": resource, "attrs": about, "parents": []},
+    ]
+
+
+def _context(question: Question) -> dict[str, Any]:
+    asker = question.asker
+    context: dict[str, Any] = {
+        "hasReason": question.has_reason,
+        "hasSecondFactor": asker.has_second_factor,
+        "elements": sorted(question.elements),
+        "emergencyMode": question.is_emergency_mode,
+    }
+    if question.purpose is not None:
+        context["purpose"] = {"__entity": {"type": "Purpose", "id": question.purpose.value}}
+    if asker.factor_age_ms is not None:
+        context["factorAgeMs"] = asker.factor_age_ms
+    if asker.emergency_patient is not None:
+        context["emergencyPatient"] = asker.emergency_patient
+    return context
+
+
+def _supplied(question: Question) -> list[tuple[Purpose, dict[str, Any]]]:
+    """Return the contexts that lack nothing: for each purpose where none is named."""
+    asker = replace(question.asker, has_second_factor=True, factor_age_ms=0)
+    return [
+        (purpose, _context(replace(question, asker=asker, has_reason=True, purpose=purpose)))
+        for purpose in ([question.purpose] if question.purpose else Purpose)
+    ]
