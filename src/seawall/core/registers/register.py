@@ -15,6 +15,7 @@ from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.emergency import EmergencySpec
 from seawall.core.registers.endpoint import EndpointSpec
 from seawall.core.registers.legal_hold import LegalHoldSpec
+from seawall.core.registers.policy import PolicySpec
 from seawall.core.registers.retention import RetentionSpec
 from seawall.core.registers.role_scope import RoleScopeSpec
 from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
@@ -34,6 +35,7 @@ KINDS: Final[dict[str, type[Spec]]] = {
     "Retention": RetentionSpec,
     "LegalHold": LegalHoldSpec,
     "User": UserSpec,
+    "Policy": PolicySpec,
     "RoleScope": RoleScopeSpec,
 }
 """Every kind of document that is applied, in the order in which a folder of them is."""
@@ -89,13 +91,15 @@ class Register:
     def next_version(self, kind: str, name: str, spec: Spec) -> Document[Spec] | None:
         """Return the document that applying `spec` makes, or None if nothing changes.
 
-        `Refused` where the kind has a rule that the change would break.
+        `Refused` where the kind has a rule that the change would break, `Invalid` where what
+        the release knows is not what the document asks of it.
         """
         held = self._documents.get((kind, name))
         if held is not None:
             if canonical_spec(held.spec) == canonical_spec(spec):
                 return None
             spec.check_change(held.spec)
+        spec.check_applied()
         return Document(kind, name, held.version + 1 if held else 1, spec)
 
     def having(self, documents: Iterable[Document[Spec]]) -> Register:
