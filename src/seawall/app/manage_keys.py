@@ -67,7 +67,7 @@ class ManageKeys:
         self, caller: Principal, order: Mapping[str, Any], proof: Proof | None
     ) -> Principal:
         """Return who acts from now on: the operator whom the second factor shows."""
-        do = _check(order)
+        do = check_order(order)
         return caller if do in UNPROVEN else await self._step_up.require(caller, proof)
 
     async def enrol(
@@ -81,7 +81,7 @@ class ManageKeys:
         self, operator: Principal, order: Mapping[str, Any], progress: Progress | None = None
     ) -> dict[str, Any]:
         """Carry out an order of an operator who was shown; return what came of it."""
-        do, tenant = _check(order), operator.tenant
+        do, tenant = check_order(order), operator.tenant
         if do == "rotate":
             return await self._rotate(operator, order, progress)
         if do == "rewrap":
@@ -148,7 +148,7 @@ class ManageKeys:
         return next(iter(found))
 
 
-def _check(order: Mapping[str, Any]) -> str:
+def check_order(order: Mapping[str, Any]) -> str:
     """Return what is ordered; `Invalid` unless its fields are those of such an order."""
     do = str(order.get("do"))
     if do not in _FIELDS or not order.keys() - {"do"} <= _FIELDS[do]:

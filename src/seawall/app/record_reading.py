@@ -161,6 +161,17 @@ class Auditors:
 
     named: frozenset[str] = frozenset()
 
+    def require_named(self, principal: Principal, tenants: Sequence[str]) -> None:
+        """Raise `Refused` where there are several tenants and the setting does not name who asks.
+
+        What the policies say comes besides; a person is named as `tenant/user/name`.
+        """
+        kind = "" if principal.kind == "client" else f"{principal.kind}/"
+        if list(tenants) != [principal.tenant] and (
+            f"{principal.tenant}/{kind}{principal.name}" not in self.named
+        ):
+            raise _not_granted()
+
     def require(
         self, register: Register, principal: Principal, log: str, tenants: Sequence[str]
     ) -> None:
@@ -180,14 +191,18 @@ class Auditors:
             )
         )
         if not own and not systems:
-            raise Refused(
-                "audit-not-granted",
-                "this client may not read this log",
-                "read it as a client whose document says may_audit: true; for the system's log "
-                "may_audit_system: true, and where there are several tenants also the setting "
-                "system_auditors; an operator that is older than these fields is granted them by "
-                "applying its Client document with them",
-            )
+            raise _not_granted()
+
+
+def _not_granted() -> Refused:
+    return Refused(
+        "audit-not-granted",
+        "this client may not read this log",
+        "read it as a client whose document says may_audit: true; for the system's log "
+        "may_audit_system: true, and where there are several tenants also the setting "
+        "system_auditors; an operator that is older than these fields is granted them by "
+        "applying its Client document with them",
+    )
 
 
 def _count(reading: Reading, head: Head, found: int) -> int | None:

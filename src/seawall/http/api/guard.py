@@ -55,6 +55,7 @@ _LONGEST_PARAMETER: Final = 1_000
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKED: Final = "seawall.asked"
 _TURN: Final = "seawall.turn"
+_HIDDEN: Final = "seawall.hidden"
 _RULES: Final = "seawall_rules"
 _GUARDS: Final = "seawall_guards"
 _Endpoint = TypeVar("_Endpoint", bound="Callable[..., Any]")
@@ -245,12 +246,11 @@ class Api:
             asked.caller.principal,
             asked.raw,
             is_needed=rules.needs_key,
-            keeps=rules.keeps,
         )
 
-    async def done(self, turn: Turn, response: Response) -> None:
-        """Keep what was answered to a request with a key."""
-        await self._turns.done(turn, response)
+    async def done(self, turn: Turn, response: Response, *, keeps: bool) -> None:
+        """Keep what was answered to a request with a key, or that it was."""
+        await self._turns.done(turn, response, keeps=keeps)
 
     # --- who calls --------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ class _GuardedRoute(APIRoute):
                 response = respond(invalid(error))
             turn: Turn | None = request.scope.get(_TURN)
             if turn is not None:
-                await api.done(turn, response)
+                await api.done(turn, response, keeps=rules.keeps and _HIDDEN not in request.scope)
             return response
 
         return handle
@@ -345,6 +345,11 @@ def asked_of(request: Request) -> Asked:
     """Return what a request asks, of a route that is not public."""
     found: Asked = request.scope[_ASKED]
     return found
+
+
+def hide(request: Request) -> None:
+    """Say that this answer shows a secret, so that it is not kept for a repeated request."""
+    request.scope[_HIDDEN] = True
 
 
 def is_guarded(dependant: Dependant) -> bool:

@@ -49,7 +49,6 @@ class Turn:
     asked: str
     by: str
     until_ms: int
-    keeps: bool
 
 
 class Turns:
@@ -62,7 +61,7 @@ class Turns:
         self._random = random
 
     async def claim(
-        self, request: Request, principal: Principal, body: bytes, *, is_needed: bool, keeps: bool
+        self, request: Request, principal: Principal, body: bytes, *, is_needed: bool
     ) -> Turn | None:
         """Return the turn that a request has, None without a key; raise `Replay` if it was done.
 
@@ -80,7 +79,7 @@ class Turns:
         asked = hashlib.sha256(orjson.dumps(what) + b"\n" + body).hexdigest()
         now_ms = self._clock.now_ms()
         digest = hashlib.sha256(orjson.dumps(whose)).hexdigest()
-        turn = Turn(digest, asked, self._random.bytes(16).hex(), now_ms + _DAY_MS, keeps)
+        turn = Turn(digest, asked, self._random.bytes(16).hex(), now_ms + _DAY_MS)
         began = BeginAnswer(digest, asked, turn.by, now_ms, turn.until_ms)
         await self._ledger.remember([began])
         held = await self._store.answer(digest)
@@ -90,11 +89,11 @@ class Turns:
             return turn
         raise Replay(_again(held, asked))
 
-    async def done(self, turn: Turn, response: Response) -> None:
+    async def done(self, turn: Turn, response: Response, *, keeps: bool) -> None:
         """Keep what was answered, if it was done; else let the key go, if nothing was."""
         status = response.status_code
         if status < 400:  # noqa: PLR2004  RFC 9110, 15
-            kept = KeepAnswer(turn.digest, turn.by, status, _packed(response, keeps=turn.keeps))
+            kept = KeepAnswer(turn.digest, turn.by, status, _packed(response, keeps=keeps))
             await self._ledger.remember([kept])
         elif status < 500:  # noqa: PLR2004  RFC 9110, 15
             # In the place of the claim comes one that has expired, which is nobody's.
