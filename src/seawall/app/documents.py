@@ -204,15 +204,16 @@ class Documents:
 
     def _checked(self, by: Principal, register: Register, change: Change) -> Document[Spec] | None:
         """Return the version that a change makes, None for no change; `Refused` by a rule."""
-        document = register.next_version(change.kind, change.name, change.spec)
-        if document is None:
-            return None
-        if change.after is not None and change.after != document.version - 1:
+        held = register.find(type(change.spec), change.name)
+        if change.after not in {None, 0 if held is None else held.version}:
             raise Conflict(
                 "version-changed",
                 f"this {change.kind} has another version than you have seen",
                 "read it again, and make the change to what it says now",
             )
+        document = register.next_version(change.kind, change.name, change.spec)
+        if document is None:
+            return None
         standing.check_left(document, self._clock.now())
         standing.check_not_own(by, register, document)
         standing.check_leaves_someone(register, document, self._clock.today())

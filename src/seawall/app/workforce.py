@@ -8,18 +8,21 @@ may do it was asked before (`Allowed`). 45 CFR 164.308(a)(3)(ii)(A)-(C) (address
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.documents import Change
 from seawall.core.access import standing
+from seawall.core.access.vocabulary import Role
 from seawall.core.errors import Missing
+from seawall.core.registers.obligation import Obligation
 from seawall.core.registers.register import kind_of
 from seawall.core.registers.spec import NAME_PATTERN, read_spec
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import date
 
     from seawall.app.access import Allowed
     from seawall.app.documents import Applied, Documents
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from seawall.core.identity.session import Session
     from seawall.core.registers.spec import Document
 
-_KIND = kind_of(UserSpec)
+_KIND: Final = kind_of(UserSpec)
 
 
 class Workforce:
@@ -61,6 +64,24 @@ class Workforce:
     def overdue(self, tenant: str) -> list[Overdue]:
         """Return whose last day has passed while the document says that they work here."""
         return standing.overdue(self._documents.register(tenant), self._clock.today())
+
+    def due(self, tenant: str) -> list[Obligation]:
+        """Return the documents that are to be closed, since somebody's last day is over.
+
+        Their roles ended by themselves; that they left is to be said all the same.
+        """
+        return [
+            Obligation(
+                tenant,
+                "say that somebody left, whose last day is over",
+                one.person,
+                Role.ADMINISTRATOR.value,
+                _end_ms(one.until),
+                "45 CFR 164.308(a)(3)(ii)(C)",
+                "addressable",
+            )
+            for one in self.overdue(tenant)
+        ]
 
     async def sessions(self, tenant: str, name: str) -> list[Session]:
         """Return a person's sessions, oldest first, whether they are live or not."""
@@ -111,3 +132,9 @@ class Workforce:
     async def _keep(self, allowed: Allowed, change: Change) -> Applied:
         said = {"access": allowed.answer.fields()}
         return await self._documents.keep(allowed.caller.principal, [change], said=said)
+
+
+def _end_ms(day: date) -> int:
+    """Return the first moment after a day, in milliseconds since 1970."""
+    after = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return standing.milliseconds(after)
