@@ -16,7 +16,9 @@ from fakes import (
     ScriptedModel,
 )
 from seawall.adapters.tokens import SignedTokens, make_client_key
+from seawall.app.access import Access
 from seawall.app.ask_model import AskModel
+from seawall.app.caller import Caller
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
@@ -29,6 +31,7 @@ from seawall.core.policy.principal import Principal
 from seawall.core.registers.agreement import REQUIRED_TERMS
 
 if TYPE_CHECKING:
+    from seawall.app.access import Policies
     from seawall.app.answer import PlainAnswer, StreamedAnswer
     from seawall.core.phi.detection import Detector
 
@@ -42,7 +45,7 @@ TOKEN_URL: Final = "https://localhost/oauth2/token"
 class Practice:
     """The intents of `app`, wired as `seawall.compose` wires them, over fakes."""
 
-    def __init__(self, detector: Detector, *script: Any) -> None:
+    def __init__(self, detector: Detector, *script: Any, policies: Policies | None = None) -> None:
         self.journal: list[str] = []
         self.clock, self.random = FakeClock(), FakeRandom()
         self.ledger = MemoryLedger(self.journal)
@@ -51,6 +54,8 @@ class Practice:
         self.notifier = RecordingNotifier()
         self.model = ScriptedModel(*script, journal=self.journal)
         self.detector = detector
+        self.policies = policies
+        """What decides on access besides the documents; None where nothing is asked."""
         self.read_ledger = ReadLedger(self.store)
         self.begin()
 
@@ -78,6 +83,18 @@ class Practice:
             detector=self.detector,
             notifier=self.notifier,
             random=self.random,
+            access=self._access(),
+        )
+
+    def _access(self) -> Access | None:
+        if self.policies is None:
+            return None
+        return Access(
+            documents=self.documents,
+            policies=self.policies,
+            emergencies=None,
+            ledger=self.ledger,
+            clock=self.clock,
         )
 
     async def open(self) -> None:
@@ -108,11 +125,13 @@ def call(
     use_case: str = "summary",
     patient: str | None = None,
     conversation: str | None = None,
+    caller: Caller | None = None,
     **fields: Any,
 ) -> Call:
-    """Return a call of the client `app` with one user's turn."""
+    """Return a call with one user's turn, of the client `app` unless told otherwise."""
     body = {"model": "model", "messages": [{"role": "user", "content": said}], **fields}
-    return Call(CLIENT, use_case, patient, conversation, json.dumps(body).encode())
+    raw = json.dumps(body).encode()
+    return Call(caller or Caller(CLIENT), use_case, patient, conversation, raw)
 
 
 def documents() -> list[dict[str, Any]]:
@@ -202,9 +221,9 @@ ABDUL: Final = person("abdul", "Koepp", "Abdul", "MR-448812")
 ANDY: Final = person("andy", "Schaden", "Andy", "MR-771203")
 
 
-async def opened(detector: Detector, *script: Any) -> Practice:
+async def opened(detector: Detector, *script: Any, policies: Policies | None = None) -> Practice:
     """Return a practice with two patients, and a model by a script."""
-    practice = Practice(detector, *script)
+    practice = Practice(detector, *script, policies=policies)
     await practice.open()
     for resource in (ABDUL, ANDY):
         await practice.import_patient.import_patient(OPERATOR, resource)

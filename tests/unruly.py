@@ -13,6 +13,7 @@ from practice import ABDUL, OPERATOR, Practice
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from seawall.app.access import Policies
     from seawall.app.ports import Write
     from seawall.core.errors import Error
     from seawall.core.phi.detection import Detector
@@ -52,9 +53,11 @@ class UnrulyLedger(MemoryLedger):
         return receipt
 
 
-async def disturbed(detector: Detector, *script: Any) -> tuple[Practice, UnrulyLedger]:
+async def disturbed(
+    detector: Detector, *script: Any, policies: Policies | None = None
+) -> tuple[Practice, UnrulyLedger]:
     """Return a practice with one patient over such a ledger; late closing is tried at once."""
-    practice = Practice(detector, *script)
+    practice = Practice(detector, *script, policies=policies)
     ledger = UnrulyLedger(practice.journal)
     practice.ledger, practice.store = ledger, MemoryStore(ledger)
     practice.begin()

@@ -377,7 +377,8 @@ def test_refused_trip_has_no_use_case_and_no_endpoint() -> None:
     """Asking a refused exchange for its use case or endpoint is a programmer's mistake."""
     question = Question("app", "summary", "model", frozenset(), date(2026, 3, 2))
     request = ChatRequest("model", {}, is_stream=False, writes_json=False, features=frozenset())
-    trip = Trip(call(), request, question, decide(question, Register()), "item")
+    register = Register()
+    trip = Trip(call(), request, question, decide(question, register), register, "item")
 
     for part in ("use_case", "endpoint"):
         with pytest.raises(RuntimeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from practice import CLIENT, TENANT, opened, says
 from seawall.app.answer import LARGE_BYTES
+from seawall.app.caller import Caller
 from seawall.app.trip import Call
 from seawall.core.errors import Unavailable
 from seawall.http.errors import status
@@ -50,7 +51,7 @@ def repeated(said: str, times: int) -> Call:
     """Return a call whose turns all say the same."""
     messages = [{"role": "user", "content": said}] * times
     body = json.dumps({"model": "model", "messages": messages}).encode()
-    return Call(CLIENT, "summary", None, None, body)
+    return Call(Caller(CLIENT), "summary", None, None, body)
 
 
 async def searching_threads(said: str) -> set[str]:

@@ -1,8 +1,9 @@
 """May this be done? Asked of the policies for every act, and a refusal is an entry.
 
 What is known of an asker is read from the registers and the session at each
-question, and nothing is kept from one to the next, so a role that is taken away
-counts at once. 45 CFR 164.308(a)(4)(ii)(B), 164.312(a)(1).
+question, so a role that is taken away counts at once. What the same policies said
+to the very same question of a client is kept: deciding looks nothing up.
+45 CFR 164.308(a)(4)(ii)(B), 164.312(a)(1).
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ _MESSAGES: Final = {
 }
 
 
+_KEPT: Final = 1024
+"""So many permitted questions are kept."""
+
+
 class Decider(Protocol):
-    """The policies of one tenant, ready to decide."""
+    """The policies of one tenant, ready to decide; it never changes, and looks nothing up."""
 
     def decide(self, question: Question) -> Answer:
         """Return the answer; it never raises."""
@@ -97,6 +102,7 @@ class Access:
         self._emergencies = emergencies
         self._ledger = ledger
         self._clock = clock
+        self._permitted: dict[Question, tuple[Decider, Answer]] = {}
 
     def asker(self, caller: Caller) -> Asker:
         """Return what is known of a caller now; who is unknown has no role and no power."""
@@ -140,7 +146,20 @@ class Access:
         tenant = asker.principal.tenant
         is_on = self._emergencies is not None and self._emergencies.is_mode_on(tenant)
         question = Question(asker, action, resource, purpose, has_reason, elements, is_on)
-        return self._policies.of(tenant).decide(question)
+        return self._answer(self._policies.of(tenant), question)
+
+    def _answer(self, policies: Decider, question: Question) -> Answer:
+        """Return the policies' answer; a permit of a client from memory, if it is theirs."""
+        held = self._permitted.get(question)
+        if held is not None and held[0] is policies:
+            return held[1]
+        answer = policies.decide(question)
+        # A refusal may be of an engine that failed, and a person's factor grows older.
+        if answer.allowed and question.asker.principal.kind == "client":
+            if len(self._permitted) >= _KEPT:
+                self._permitted.clear()
+            self._permitted[question] = (policies, answer)
+        return answer
 
     async def require(
         self,
@@ -166,11 +185,7 @@ class Access:
         )
         if answer.allowed:
             return Allowed(caller, action, resource, answer, purpose)
-        error = Refused(
-            answer.code,
-            _MESSAGES.get(answer.code, f"the policies do not let you {ACTS[action].title}"),
-            _HELP.get(answer.code, "ask `seawall access explain` what would change it"),
-        )
+        error = refusal_of(answer, action)
         error.entry = await self._record(caller, action, resource, answer)
         raise error
 
@@ -181,3 +196,12 @@ class Access:
         said = {"what": action.value, "on": resource.on.value, "access": answer.fields()}
         body = entry("access.refused", caller.principal, self._clock, **said)
         return (await self._ledger.append(caller.principal.tenant, body)).index
+
+
+def refusal_of(answer: Answer, action: Action) -> Refused:
+    """Return the error that says a refusing answer; its code is the answer's."""
+    return Refused(
+        answer.code,
+        _MESSAGES.get(answer.code, f"the policies do not let you {ACTS[action].title}"),
+        _HELP.get(answer.code, "ask `seawall access explain` what would change it"),
+    )

@@ -16,12 +16,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from seawall.app.access import refusal_of
 from seawall.app.answer import LARGE_BYTES, PlainAnswer, StreamedAnswer, check_status
 from seawall.app.entries import entry
 from seawall.app.minimise import minimise
 from seawall.app.ports import KeepSealed, OpenExchange
 from seawall.app.recall import PLACEHOLDERS, UNATTRIBUTED
 from seawall.app.trip import Trip
+from seawall.core.access.question import Resource
+from seawall.core.access.vocabulary import Action, On
 from seawall.core.errors import Conflict, Error, Invalid, Refused, Tampered, Unavailable
 from seawall.core.gateway.breaker import Breaker
 from seawall.core.gateway.exchange import Event
@@ -30,13 +33,14 @@ from seawall.core.gateway.inspection import Inspector
 from seawall.core.gateway.openai_answer import Rewriting
 from seawall.core.gateway.openai_chat import PATH, outgoing, read_request
 from seawall.core.phi.walking import dump, parse_strict
-from seawall.core.policy.decision import Question, decide
-from seawall.core.policy.scope import refuse_clinical
+from seawall.core.policy.decision import Question, Refusal, decide
+from seawall.core.policy.scope import applied, refuse_clinical
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from seawall.app.access import Access
     from seawall.app.close_exchanges import CloseExchanges
     from seawall.app.documents import Documents
     from seawall.app.minimise import Minimised
@@ -54,7 +58,8 @@ if TYPE_CHECKING:
     from seawall.app.recall import Recall
     from seawall.app.trip import Call
     from seawall.core.phi.spans import Span
-    from seawall.core.policy.decision import Refusal
+    from seawall.core.policy.decision import Decision
+    from seawall.core.registers.register import Register
 
 REQUEST: Final = "exchange.request"
 
@@ -82,8 +87,11 @@ class AskModel:
         clock: Clock,
         random: Random,
         replica: str = "",
+        access: Access | None = None,
     ) -> None:
         self._documents = documents
+        self._access = access
+        """Asks the policies; the product always has it."""
         self._recall = recall
         self._ledger = ledger
         self._store = store
@@ -118,6 +126,7 @@ class AskModel:
                 trip.decision,
                 patient=call.patient,
                 conversation=call.conversation,
+                for_user=call.caller.acting_user,
             )
             async with trip.recalled.lock:
                 minimised = await self._minimise(trip)
@@ -137,22 +146,56 @@ class AskModel:
     def _begin(self, call: Call) -> Trip:
         """Understand the request and decide on it."""
         request = read_request(parse_strict(call.body))
+        caller, principal = call.caller, call.principal
         question = Question(
-            client=call.principal.name,
+            # Only a client is asked about: a person of the same name is another.
+            client=principal.name if principal.kind == "client" else "",
             use_case=call.use_case,
             endpoint=request.endpoint,
             features=request.features,
             today=self._clock.today(),
+            user=caller.acting_user,
+            granted_use_cases=caller.use_cases,
+            is_patient_granted=(
+                None if caller.patient is None else caller.is_for_patient(call.patient)
+            ),
         )
-        decision = decide(question, self._documents.register(call.principal.tenant))
+        register = self._documents.register(principal.tenant)
+        decision = self._decide(call, question, register)
         # Ordered by time, so that the database's indexes grow at one end.
         item = self._clock.now_ms().to_bytes(6, "big") + self._random.bytes(10)
-        return Trip(call, request, question, decision, item.hex())
+        return Trip(call, request, question, decision, register, item.hex())
+
+    def _decide(self, call: Call, question: Question, register: Register) -> Decision:
+        """Decide by the documents, and then ask the policies of access."""
+        decision = decide(question, register)
+        if not decision.allowed or decision.use_case is None or self._access is None:
+            return decision
+        answer = self._access.ask(
+            self._access.asker(call.caller),
+            Action.ASK_MODEL,
+            Resource(On.EXCHANGE, call.principal.tenant, decision.use_case.name),
+            purpose=decision.use_case.spec.purpose,
+            elements=decision.use_case.spec.sees.named,
+        )
+        decision = replace(decision, policies=answer.policies)
+        if answer.allowed:
+            return decision
+        said = refusal_of(answer, Action.ASK_MODEL)
+        return decision.refused(Refusal(said.code, said.message, said.help))
 
     def _check_still(self, trip: Trip) -> None:
-        """Refuse if documents were applied meanwhile that change the decision."""
+        """Refuse if documents were applied meanwhile that change the decision.
+
+        The policies are asked again only if a document changed: they are documents too.
+        """
         question = replace(trip.question, today=self._clock.today())
-        fresh = decide(question, self._documents.register(trip.tenant))
+        register = self._documents.register(trip.tenant)
+        is_new = register is not trip.register
+        fresh = (
+            self._decide(trip.call, question, register) if is_new else decide(question, register)
+        )
+        trip.register = register
         _stop(fresh.refusal)
         if fresh.determined_by != trip.decision.determined_by:
             raise Refused(
@@ -239,7 +282,8 @@ class AskModel:
             "exchange.intent",
             trip.call.principal,
             self._clock,
-            decision=trip.decision.fields(),
+            **trip.people,
+            decision={**trip.decision.fields(), "scope": applied(trip.use_case)},
             patients=list(trip.patients),
             unattributed=bool(minimised.found) and not trip.patients,
             found=dict(minimised.found),
@@ -275,6 +319,7 @@ class AskModel:
             "exchange.refuse",
             trip.call.principal,
             self._clock,
+            **trip.people,
             decision=trip.decision.fields(),
             patients=list(trip.patients),
             code=refused.code,

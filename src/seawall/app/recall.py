@@ -76,18 +76,20 @@ class Recall:
         *,
         patient: str | None,
         conversation: str | None,
+        for_user: str | None = None,
     ) -> Recalled:
         """Return what is known; `Refused` if the patient is unknown or the conversation another's.
 
         `patient` is a reference as the client knows it (a FHIR id or a record
-        number); `conversation` is the client's own word. Neither is recorded.
+        number); `conversation` is the client's own word. Neither is recorded. `for_user`
+        is the person for whom the client acts, and is.
         """
         if patient is None and conversation is None:
             return Recalled()
         use_case = decision.use_case.name if decision.use_case else ""
         place = (principal.tenant, principal.name, use_case, patient, conversation)
         if conversation is None:
-            return await self._open(principal, decision, patient, None)
+            return await self._open(principal, decision, patient, None, for_user)
         # Two first turns at once must share one replacement map.
         opening = self._opening.setdefault(place, asyncio.Lock())
         try:
@@ -95,7 +97,7 @@ class Recall:
                 now = self._clock.monotonic()
                 held = self._held.get(place, now)
                 if held is None:
-                    held = await self._open(principal, decision, patient, conversation)
+                    held = await self._open(principal, decision, patient, conversation, for_user)
                     held.place = place
                     self._held.put(place, held, now)
                 return held
@@ -114,6 +116,7 @@ class Recall:
         decision: Decision,
         patient: str | None,
         conversation: str | None,
+        for_user: str | None,
     ) -> Recalled:
         tenant = principal.tenant
         recalled = Recalled()
@@ -132,7 +135,7 @@ class Recall:
                 recalled.kept = earlier.digest()
                 wanted.append(earlier)
         if wanted:
-            grant = await self._record(principal, decision, wanted)
+            grant = await self._record(principal, decision, wanted, for_user)
             for sealed in wanted:
                 opened = await self._keys.open(sealed, grant)
                 if sealed.context.kind == IDENTIFIERS:
@@ -154,8 +157,13 @@ class Recall:
         return held
 
     async def _record(
-        self, principal: Principal, decision: Decision, wanted: list[Sealed]
+        self,
+        principal: Principal,
+        decision: Decision,
+        wanted: list[Sealed],
+        for_user: str | None,
     ) -> Grant:
+        people = {} if for_user is None else {"for_user": for_user}
         contexts = [sealed.context for sealed in wanted]
         receipt = await self._ledger.append(
             principal.tenant,
@@ -163,6 +171,7 @@ class Recall:
                 "phi.open",
                 principal,
                 self._clock,
+                **people,
                 decision=decision.fields(),
                 patients=sorted({context.subject for context in contexts} - {UNATTRIBUTED}),
                 grant=terms(

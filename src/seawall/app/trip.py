@@ -9,23 +9,30 @@ from seawall.app.recall import UNATTRIBUTED, Recalled
 from seawall.core.gateway.exchange import Exchange
 
 if TYPE_CHECKING:
+    from seawall.app.caller import Caller
     from seawall.core.gateway.openai_chat import ChatRequest
     from seawall.core.policy.decision import Decision, Question
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.endpoint import EndpointSpec
+    from seawall.core.registers.register import Register
     from seawall.core.registers.spec import Document
     from seawall.core.registers.use_case import UseCaseSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What arrived at the gateway: an identified client, three headers, a body."""
+    """What arrived at the gateway: an identified caller, three headers, a body."""
 
-    principal: Principal
+    caller: Caller
     use_case: str
     patient: str | None
     conversation: str | None
     body: bytes = field(repr=False)
+
+    @property
+    def principal(self) -> Principal:
+        """Who is the actor of the exchange's entries."""
+        return self.caller.principal
 
 
 @dataclass(slots=True)
@@ -36,6 +43,8 @@ class Trip:
     request: ChatRequest = field(repr=False)
     question: Question
     decision: Decision
+    register: Register = field(repr=False)
+    """The documents by which policies were asked last."""
     item: str
     """The exchange's random id, under which its payloads are sealed."""
     exchange: Exchange = field(default_factory=Exchange)
@@ -49,6 +58,12 @@ class Trip:
     def tenant(self) -> str:
         """Whose log and keys this exchange uses."""
         return self.call.principal.tenant
+
+    @property
+    def people(self) -> dict[str, str]:
+        """For whom the client acts, as entries name it; empty if for nobody."""
+        user = self.call.caller.acting_user
+        return {} if user is None else {"for_user": user}
 
     @property
     def subject(self) -> str:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from seawall.app.ask_model import AskModel
+    from seawall.app.caller import Caller
     from seawall.app.documents import Documents
     from seawall.app.issue_token import IssueToken
-    from seawall.core.policy.principal import Principal
     from seawall.http.metrics import Metrics
 
 
@@ -63,10 +63,9 @@ class ChatDoor:
         """Answer POST /v1/chat/completions."""
         try:
             caller = await self._issue_token.identify(bearer(request))
-            principal = caller.principal
             call = Call(
-                principal=principal,
-                use_case=self._use_case(request, principal),
+                caller=caller,
+                use_case=self._use_case(request, caller),
                 patient=short_header(request, "Seawall-Patient"),
                 conversation=short_header(request, "Seawall-Conversation"),
                 body=await read_body(request),
@@ -85,12 +84,10 @@ class ChatDoor:
         """Answer GET /v1/models: the endpoints that the client's use cases name."""
         try:
             caller = await self._issue_token.identify(bearer(request))
-            principal = caller.principal
         except Error as error:
             return respond(error)
-        register = self._documents.register(principal.tenant)
-        client = register.find(ClientSpec, principal.name)
-        use_cases = [register.find(UseCaseSpec, n) for n in client.spec.use_cases] if client else []
+        register = self._documents.register(caller.principal.tenant)
+        use_cases = [register.find(UseCaseSpec, name) for name in self._use_cases(caller)]
         names = {name for use_case in use_cases if use_case for name in use_case.spec.endpoints}
         listed = [
             {"id": name, "object": "model", "created": 0, "owned_by": "seawall"}
@@ -99,19 +96,28 @@ class ChatDoor:
         ]
         return json_response({"object": "list", "data": listed})
 
-    def _use_case(self, request: Request, principal: Principal) -> str:
-        """Return the use case that the request names, or the client's only one."""
+    def _use_case(self, request: Request, caller: Caller) -> str:
+        """Return the use case that the request names, or the caller's only one."""
         named = short_header(request, "Seawall-Use-Case")
         if named is not None:
             return named
-        client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
-        if client is None or len(client.spec.use_cases) != 1:
+        only = self._use_cases(caller)
+        if len(only) != 1:
             raise Invalid(
                 "use-case-missing",
                 "the request does not say under which use case it is made",
                 "send the header Seawall-Use-Case; only a client with a single use case may not",
             )
-        return next(iter(client.spec.use_cases))
+        return next(iter(only))
+
+    def _use_cases(self, caller: Caller) -> frozenset[str]:
+        """Return the use cases of the client to which its token is not closed."""
+        principal = caller.principal
+        client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
+        if client is None:
+            return frozenset()
+        granted = client.spec.use_cases
+        return granted if caller.use_cases is None else granted & caller.use_cases
 
 
 class EventStream(Response):

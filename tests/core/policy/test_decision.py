@@ -405,7 +405,7 @@ def objections(asked: Question, papers: dict[str, dict[str, Any]]) -> set[str]:
 
 def _has_role(asked: Question, people: dict[str, Any]) -> bool:
     """Say whether the person for whom a client acts is somebody with a role."""
-    person = people.get(asked.user)
+    person = people.get(asked.user or "")
     if person is None or person["standing"] != "active":
         return False
     return bool(person["roles"]) and not (person["until"] and person["until"] < asked.today)

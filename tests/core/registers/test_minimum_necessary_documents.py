@@ -16,7 +16,10 @@ from seawall.core.registers.use_case import UseCaseSpec
 
 SAID = {"title": "A function", "justification": "it needs what it sees"}
 ELEMENTS = ["Patient.name", "Appointment[since=-P30D]", "Observation[category=laboratory].*"]
-WHOLE = {"elements": ["entire-record"], "entire_record_justification": "the chart is reviewed"}
+WHOLE: dict[str, Any] = {
+    "elements": ["entire-record"],
+    "entire_record_justification": "the chart is reviewed",
+}
 
 
 def use_case(sees: dict[str, Any] | None = None, **fields: Any) -> UseCaseSpec:
@@ -44,7 +47,7 @@ def refusal(sees: dict[str, Any]) -> str:
 
 def test_older_documents_keep_their_digests() -> None:
     """These digests are of the release before elements: entries of old ledgers name them."""
-    bare = {
+    bare: dict[str, Any] = {
         "title": "Reminders",
         "purpose": "operations",
         "justification": "A reminder names the patient and the visit.",

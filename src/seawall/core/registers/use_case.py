@@ -8,6 +8,7 @@ request be refused. That the purpose is treatment excepts nothing.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import (
@@ -73,10 +74,15 @@ class Sees(Spec):
         check_entire_record(self.elements, self.entire_record_justification)
         return self
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
         """Everything that is named here, classes and elements."""
         return scope_of_elements(map(identifier, self.identifiers), self.elements)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The same as texts, as policies look at them."""
+        return frozenset(self.scope.texts())
 
     @model_serializer(mode="wrap")
     def _without_later(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
