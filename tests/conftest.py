@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import hypothesis
 import pytest
+from argon2.low_level import hash_secret_raw
 
 import postgres
 from clinic import (
@@ -28,6 +30,7 @@ from clinic import (
 )
 from clinic_documents import documents
 from seawall.adapters.gazetteers import load_detector
+from seawall.adapters.keys import root_locks
 from seawall.compose import Installation, new_client_key
 from seawall.config import Passphrase, Settings
 from seawall.demo.stage import sample_patients
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
 
 # A program's processes compile all of it once, and not each time, which takes half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# The key of a passphrase and a salt is derived at its full cost, a third of a second of a core,
+# but once in a worker, however often a test unlocks the same folder or a copy of it.
+vars(root_locks)["hash_secret_raw"] = cache(hash_secret_raw)
 
 # How long an example takes is a busy machine's matter, and no property.
 hypothesis.settings.register_profile("tests", deadline=None)
