@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import typer.testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from seawall.cli import app
@@ -13,6 +16,9 @@ from seawall.core.errors import Error
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# The tree of all commands is built once, and not for every command that a test runs.
+vars(typer.testing)["_get_command"] = cache(get_command)
 
 
 @dataclass(frozen=True)
