@@ -71,6 +71,10 @@ class Sessions:
         )
         return name, made, [EndSession(session.digest), KeepSession(made)]
 
+    def ending(self, name: str | None) -> list[Write]:
+        """Return the writes that end the session of a name, as at signing in anew."""
+        return [] if name is None else [EndSession(_digest(name))]
+
     async def identify(self, name: str, network: str) -> Caller:
         """Return whose session this is; `Refused` (`session-ended`) in the same words for all."""
         session = await self._store.session(_digest(name)) if len(name) < 2 * 64 else None

@@ -52,7 +52,7 @@ from seawall.app.ports.ledger import (
 )
 from seawall.app.ports.openid import AskedThere, OpenIdProvider
 from seawall.app.ports.payloads import HeldPayload, Payloads
-from seawall.app.ports.people import Passkeys, Passwords, Rates, Shown
+from seawall.app.ports.people import Made, Passkeys, Passwords, Rates, Shown
 from seawall.app.ports.reading import (
     Archived,
     Head,
@@ -162,6 +162,7 @@ __all__ = [
     "LoadTarget",
     "Loading",
     "Lying",
+    "Made",
     "ModelClient",
     "Notifier",
     "OpenDataset",
