@@ -12,7 +12,7 @@ from contracts import naive_tree
 from embedded import ORIGIN
 from examples import a_document, a_sealed, an_entry
 from fakes import PUBLIC_KEY
-from seawall.app.ports import SYSTEM_LOG, KeepDocument, KeepPatient, KeepSealed
+from seawall.app.ports import SYSTEM_LOG, KeepDocument, KeepPatient, KeepSealed, SpendAssertion
 from seawall.core.errors import Missing
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, open_checkpoint
 from seawall.core.ledger.encoding import encode
@@ -117,3 +117,12 @@ async def test_every_version_of_a_document_counts(books: Books) -> None:
         writes = [KeepDocument("clinic", a_document(version=version))]
         await books.ledger.append("clinic", an_entry(), writes)
         assert {"clinic": version} == await books.store.document_counts()
+
+
+async def test_marks_of_tokens_are_found_until_their_time_is_over(books: Books) -> None:
+    """What begins with `zz` is told from the digests of assertions, in every order of text."""
+    digests = ("0" * 64, "f" * 64, "zz" + "0" * 64, "zz" + "f" * 64)
+    spent = [SpendAssertion(digest, 2_000 + at) for at, digest in enumerate(digests)]
+    await books.ledger.append("clinic", an_entry(), spent)
+    assert frozenset(digests[2:]) == await books.store.spent_from("zz", 2_000)
+    assert frozenset(digests[3:]) == await books.store.spent_from("zz", 2_002)

@@ -164,3 +164,18 @@ def test_an_assertion_without_an_issuer_is_unreadable(tokens: Tokens, unreadable
     with pytest.raises(Invalid) as caught:
         tokens.issuer(unreadable)
     assert caught.value.code == "assertion-unreadable"
+
+
+def test_a_blind_text_is_the_same_under_one_key_and_shows_nothing(tokens: Tokens) -> None:
+    """The same text is blinded alike, another one otherwise, and no plain digest is it."""
+    assert tokens.blind("MRN-7") == tokens.blind("MRN-7")
+    assert tokens.blind("MRN-7") != tokens.blind("MRN-8")
+    assert base64url(hashlib.sha256(b"MRN-7").digest()) != tokens.blind("MRN-7")
+
+
+@pytest.mark.parametrize("kind", ["dpop+jwt", "at+jwt", "secevent+jwt", 7])
+def test_a_token_of_another_type_is_none(tokens: Tokens, kind: object) -> None:
+    """A signature that is meant for something else is refused (RFC 8725, section 3.11)."""
+    other = token({"alg": "Ed25519", "typ": kind}, CLAIMS, SERVER_KEY.sign)
+    with pytest.raises(Refused):
+        tokens.claims(other)

@@ -18,8 +18,6 @@ from seawall.core.errors import Refused
 from seawall.core.identity.dpop import SpentProofs, refused_proof, require_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from seawall.app.ports import Clock, Proofs, Random
     from seawall.core.identity.dpop import ShownProof
 
@@ -30,14 +28,12 @@ NONCE_SECONDS: Final = 300
 class CheckProofs:
     """Checks proofs for one process."""
 
-    def __init__(
-        self, *, proofs: Proofs, clock: Clock, random: Random, origins: Iterable[str]
-    ) -> None:
-        """`origins` are what clients call this server: `https://NAME`, and with its port."""
+    def __init__(self, *, proofs: Proofs, clock: Clock, random: Random, origin: str) -> None:
+        """Begin with a key of this process; `origin` is what clients call it: `https://NAME`."""
         self._proofs = proofs
         self._clock = clock
         self._key = random.bytes(32)
-        self._origins = frozenset(origins)
+        self._origin = origin
         self._spent = SpentProofs()
 
     def nonce(self) -> str:
@@ -59,7 +55,7 @@ class CheckProofs:
         self, shown: ShownProof, token: str | None, bound: str | None, *, needs_nonce: bool
     ) -> str:
         proof = self._proofs.read(shown.proof)
-        identity = require_proof(proof, shown, self._origins, token, self._clock.now_ms() // 1000)
+        identity = require_proof(proof, shown, self._origin, token, self._clock.now_ms() // 1000)
         if bound is not None and not hmac.compare_digest(bound, proof.thumbprint):
             raise refused_proof("it shows another key than the token is bound to")
         if needs_nonce:

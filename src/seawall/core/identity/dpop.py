@@ -57,12 +57,10 @@ class ShownProof:
     """The request's path as it was sent, without its query."""
 
 
-def require_proof(
-    proof: Proof, shown: ShownProof, origins: frozenset[str], token: str | None, now: int
-) -> str:
+def require_proof(proof: Proof, shown: ShownProof, origin: str, token: str | None, now: int) -> str:
     """Return the proof's id if it is for this request and token; `Refused` otherwise.
 
-    `origins` are what this server is called, from its settings and never from a request;
+    `origin` is what this server is called, from its settings and never from a request;
     `now` is in seconds. It looks neither at the nonce nor for an earlier use.
     """
     claims = proof.claims
@@ -73,8 +71,8 @@ def require_proof(
         raise refused_proof("jti is missing, short or long")
     if claims.get("htm") != shown.method:
         raise refused_proof("htm is another method than the request's")
-    meant = {normal_url(origin + shown.path) for origin in origins}
-    if not isinstance(url, str) or normal_url(url) not in meant - {None}:
+    meant = normal_url(origin + shown.path)
+    if meant is None or not isinstance(url, str) or normal_url(url) != meant:
         raise refused_proof("htu is another address than the request's")
     if type(issued) is not int or not now - OLDEST_SECONDS <= issued <= now + AHEAD_SECONDS:
         raise refused_proof("iat is not now")
@@ -95,17 +93,17 @@ def token_digest(token: str) -> str:
 def normal_url(url: str) -> str | None:
     """Return an https address in one spelling, without query and fragment; None if it is none.
 
-    RFC 3986, sections 6.2.2 and 6.2.3, as RFC 9449 section 4.3 asks for.
+    RFC 3986, sections 6.2.2 and 6.2.3, as RFC 9449 section 4.3 asks for. The port is left
+    out: before a load balancer it is not the server's to know.
     """
     try:
         parts = urlsplit(url)
-        port = parts.port
+        _ = parts.port
     except ValueError:
         return None
     if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
         return None
-    place = parts.hostname if port in {None, 443} else f"{parts.hostname}:{port}"
-    return f"https://{place}{_ESCAPE.sub(_one_spelling, parts.path) or '/'}"
+    return f"https://{parts.hostname}{_ESCAPE.sub(_one_spelling, parts.path) or '/'}"
 
 
 def _one_spelling(escape: re.Match[str]) -> str:
