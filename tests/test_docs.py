@@ -18,7 +18,6 @@ import re
 import runpy
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from house.sources import ROOT
+from ports import free_ports
 from seawall.compose import Installation
 from seawall.config import (
     AccessTable,
@@ -70,6 +70,7 @@ BESIDE_A_DEMO: Final = (
     "how-to/read-the-ledger.md",
     "how-to/answer-an-audit.md",
     "how-to/write-documents.md",
+    "how-to/set-minimum-necessary.md",
     "how-to/register-a-client.md",
 )
 SERVER_PAGE: Final = DOCS / "how-to" / "run-a-server.md"
@@ -176,10 +177,8 @@ class Running:
 @pytest.fixture(scope="module")
 def installing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run the page about a server, meanwhile with the pages beside a demo: it takes a while."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    script = script_of(SERVER_PAGE).replace("8443", port)
+    (port,) = free_ports(1)
+    script = script_of(SERVER_PAGE).replace("8443", str(port))
     running = Running.start(script, tmp_path_factory.mktemp("server"))
     yield running
     running.finish()

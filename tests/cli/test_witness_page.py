@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
+from ports import free_ports
 from test_docs import DOCS, Running, expected_lines, fences, not_printed
 
 if TYPE_CHECKING:
@@ -39,23 +39,11 @@ def script() -> str:
     return "".join(parts)
 
 
-def free_ports(count: int) -> list[str]:
-    """Return ports that nobody listens on."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [str(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 def test_a_witness_is_run_and_named_as_described(tmp_path: Path) -> None:
     """Every command of the page succeeds, and prints what the page says."""
     text = script()
     for named, free in zip(("8443", "8444"), free_ports(2), strict=True):
-        text = text.replace(named, free)
+        text = text.replace(named, str(free))
     folder = tmp_path / "page"
     folder.mkdir()
 
