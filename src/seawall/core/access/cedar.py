@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cedarpy
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST_BYTES: Final = 8_192
 """The longest text of policies that a tenant may have in one document."""
@@ -71,6 +74,8 @@ def parse_bounded(text: str) -> tuple[Policy, ...]:
         raise ValueError(f"the policies open more than {MOST_BRACKETS} brackets")
     try:
         found = parse_policies(text)
+        # What is nested less deep than the parser takes may be too deep for the sets.
+        policy_set({str(at): policy for at, policy in enumerate(found)})
     except ValueError:
         raise ValueError(
             "this is not a text of Cedar policies, is one of templates, or is nested too deep"
@@ -78,6 +83,17 @@ def parse_bounded(text: str) -> tuple[Policy, ...]:
     if not 1 <= len(found) <= MOST_POLICIES:
         raise ValueError(f"there are none, or more than {MOST_POLICIES} policies")
     return found
+
+
+def policy_set(named: Mapping[str, Policy]) -> cedarpy.PolicySet:
+    """Return policies ready to be asked, under these names; `ValueError` if they cannot be."""
+    bodies = {name: policy.body for name, policy in named.items()}
+    written = {"staticPolicies": bodies, "templates": {}, "templateLinks": []}
+    try:
+        text = orjson.dumps(written).decode()
+    except orjson.JSONEncodeError:
+        raise ValueError("a policy is nested too deep") from None
+    return cedarpy.PolicySet.from_json_str(text)
 
 
 def misfits(text: str, schema: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import cedarpy
 import orjson
 
-from seawall.core.access.cedar import Policy, misfits, parse_bounded, parse_policies
+from seawall.core.access.cedar import Policy, misfits, parse_bounded, parse_policies, policy_set
 from seawall.core.access.question import Answer
 from seawall.core.access.schema import groups_of
 from seawall.core.access.vocabulary import ACTS, Action
@@ -24,7 +24,7 @@ from seawall.core.errors import Invalid
 from seawall.core.policy.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from seawall.core.access.question import Question
 
@@ -197,15 +197,16 @@ class Prepared:
             return refused
         supplied = _supplied(question)
         verdicts = self._evaluate(question, [context for _, context in supplied])
-        purposes = [
-            purpose.value
+        enough = [
+            purpose
             for (purpose, _), verdict in zip(supplied, verdicts, strict=True)
             if verdict.allowed
         ]
-        if not purposes:
+        if not enough:
             return refused
         lacking = [code for code in LACKING if code in codes]
-        details = {"purposes": purposes} if "purpose-needed" in codes else {}
+        named = [purpose.value for purpose in enough if purpose]
+        details = {"purposes": named} if "purpose-needed" in codes else {}
         return Answer(False, forbids, lacking[0], tuple(LACKING[code] for code in lacking), details)
 
     def _evaluate(
@@ -246,7 +247,8 @@ class Prepared:
             if self._plain is not None and not any(_meets(rule, action) for rule in self._added):
                 held = self._plain._slice(action)  # noqa: SLF001  of the same class
             else:
-                held = _parsed(rule for rule in self._rules.values() if _meets(rule, action))
+                met = [rule for rule in self._rules.values() if _meets(rule, action)]
+                held = policy_set({rule.name: rule.policy for rule in met})
             self._slices[action] = held
         return held
 
@@ -267,12 +269,6 @@ def _not_sound(what: str) -> Invalid:
 def _meets(rule: Rule, action: Action) -> bool:
     named = rule.policy.actions
     return named is None or action.value in named or not named.isdisjoint(groups_of(action))
-
-
-def _parsed(rules: Iterable[Rule]) -> cedarpy.PolicySet:
-    named = {rule.name: rule.policy.body for rule in rules}
-    written = {"staticPolicies": named, "templates": {}, "templateLinks": []}
-    return cedarpy.PolicySet.from_json_str(orjson.dumps(written).decode())
 
 
 def _id_of(question: Question) -> str:
@@ -318,10 +314,11 @@ def _context(question: Question) -> dict[str, Any]:
     return context
 
 
-def _supplied(question: Question) -> list[tuple[Purpose, dict[str, Any]]]:
-    """Return the contexts that lack nothing: for each purpose where none is named."""
+def _supplied(question: Question) -> list[tuple[Purpose | None, dict[str, Any]]]:
+    """Return the contexts that lack nothing: one for each purpose, where one is to be named."""
     asker = replace(question.asker, has_second_factor=True, factor_age_ms=0)
+    is_open = question.purpose is None and ACTS[question.action].needs_purpose
     return [
         (purpose, _context(replace(question, asker=asker, has_reason=True, purpose=purpose)))
-        for purpose in ([question.purpose] if question.purpose else Purpose)
+        for purpose in (Purpose if is_open else (question.purpose,))
     ]
