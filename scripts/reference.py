@@ -21,6 +21,8 @@ from seawall.core import errors
 from seawall.core.gateway.exchange import TRANSITIONS
 from seawall.core.gateway.openai_chat import MESSAGE_FIELDS, REQUEST_FIELDS, Treatment
 from seawall.core.phi.identifiers import PARAGRAPHS
+from seawall.core.policy.exceptions import BY_PARTY
+from seawall.core.policy.exceptions import PARAGRAPHS as EXCEPTIONS
 from seawall.core.registers.agreement import OPTIONAL_TERMS, REQUIRED_TERMS, Standing
 from seawall.core.registers.register import KINDS
 from seawall.http.errors import status
@@ -44,6 +46,31 @@ may show a face or a label, a recording a voice (45 CFR 164.514(b)(2)(i)(P),
 _DOCUMENT: Final = """\
 A document is `{kind, name, spec}`. It is never overwritten: applying a change makes a new
 version (45 CFR 164.316(b)(2)(i)). Unknown fields are refused.
+"""
+_ELEMENTS: Final = """\
+What `elements` may name. A path is of FHIR R4, as its JSON writes it; the resource type must
+exist, the names below it are not looked up. `*` is all of a resource. At most 128 elements.
+
+| written | what it is |
+|---|---|
+| `Patient.name` | The element, and what is below it. |
+| `Condition.*` | Every element of every Condition. |
+| `Observation.value[x]` | The value, of whatever type: `valueQuantity`, `valueString` and so on. |
+| `Observation[category=laboratory].*` | Only where the code is this one: `category`, `class`, \
+`code`, `status` or `type`. |
+| `Appointment[since=-P30D].start` | Only of the last 30 days. |
+| `Encounter[class=AMB,since=-P365D].period` | Where each filter holds. |
+| `entire-record` | Everything. It needs an `entire_record_justification` of its own \
+(45 CFR 164.514(d)(5)). |
+
+Classes of identifiers are named in `identifiers`. To a model the entire record shows no class
+that is not named there.
+"""
+_EXCEPTIONS: Final = """\
+To what minimum necessary does not apply, and whether a UseCase may appeal to it. What a use
+case sends goes to the vendor of a model, so that it cannot appeal to a paragraph about another
+recipient. That the purpose is treatment is no exception: (i) is about disclosures to, and
+requests by, a health care provider. An exception that is named is recorded, and unmasks nothing.
 """
 _TABLE_LAW: Final = """\
 An event that is not in the table raises an error and changes nothing: there is no path from
@@ -203,6 +230,9 @@ def documents() -> str:
         schema = model.model_json_schema()
         parts.append(f"## {kind}\n")
         parts.append(_table(("field", "form", "needed"), _fields(schema, schema, "")))
+        if model.names is not None:
+            named = ", ".join(f"`{name}`" for name in sorted(model.names))
+            parts.append(f"A document of this kind is named {named}.\n")
     terms = [(f"45 CFR {term}", text) for term, text in REQUIRED_TERMS.items()]
     options = [(f"45 CFR {term}", text) for term, text in OPTIONAL_TERMS.items()]
     parts += [
@@ -216,6 +246,17 @@ def documents() -> str:
         _table(
             ("class", "paragraphs"),
             [(f"`{label}`", ", ".join(p)) for label, p in PARAGRAPHS.items()],
+        ),
+        "## Elements\n",
+        _ELEMENTS,
+        "## Exceptions\n",
+        _EXCEPTIONS,
+        _table(
+            ("exception", "paragraph", "in a UseCase"),
+            [
+                (f"`{one}`", paragraph, "refused" if one in BY_PARTY else "may be named")
+                for one, paragraph in EXCEPTIONS.items()
+            ],
         ),
     ]
     return "\n".join(parts)

@@ -49,10 +49,6 @@ _FORM: Final = re.compile(
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,31}")
 _SINCE: Final = re.compile(r"-P(?P<days>[1-9][0-9]{0,4})D")
 _ANY_TYPE: Final = "[x]"
-_HELP: Final = (
-    "write an identifier class such as NAME, a FHIR element such as Appointment.start or "
-    "Observation[category=laboratory].value[x], or entire-record"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +99,23 @@ def parse_element(text: str) -> Element:
         return Element(text)
     found = _FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or (found["filters"] is None and found["path"] is None):
-        raise Invalid(
-            "element-malformed",
-            "an element is no identifier class, no FHIR element and not the entire record",
-            _HELP,
+        raise _malformed(
+            "an element is no identifier class, no FHIR element and not the entire record"
         )
     if found["type"] not in RESOURCES:
-        raise Invalid("element-malformed", "an element is of no resource type of FHIR R4", _HELP)
+        raise _malformed("an element is of no resource type of FHIR R4")
     path = found["path"] or "*"
     steps = () if path == "*" else tuple(path.split("."))
     return Element(found["type"], steps, _filters(found["filters"]))
+
+
+def _malformed(message: str) -> Invalid:
+    return Invalid(
+        "element-malformed",
+        message,
+        "write an identifier class such as NAME, a FHIR element such as Appointment.start or "
+        "Observation[category=laboratory,since=-P30D].value[x], or entire-record",
+    )
 
 
 def _filters(text: str | None) -> tuple[tuple[str, str], ...]:
@@ -121,11 +124,9 @@ def _filters(text: str | None) -> tuple[tuple[str, str], ...]:
     pairs = [part.partition("=")[::2] for part in text.split(",")]
     held = dict(pairs)
     if len(held) != len(pairs) or not all(_is_filter(key, value) for key, value in pairs):
-        raise Invalid(
-            "element-malformed",
+        raise _malformed(
             "an element's filter is none of category, class, code, status, type and since, "
-            "is said twice, or has no value of its form",
-            "write a filter as category=laboratory, or as since=-P30D for the last 30 days",
+            "is said twice, or has no value of its form"
         )
     return tuple(sorted(held.items()))
 
