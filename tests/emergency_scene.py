@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fakes import RecordingNotifier
 from key_scene import ANN, BEN, CLINIC, KeyScene
+from seawall.adapters.policies import load_policies
+from seawall.adapters.second_factor import TimeCodes
 from seawall.app.access import Access
 from seawall.app.caller import Caller
 from seawall.app.documents import Documents
@@ -16,62 +19,64 @@ from seawall.app.emergency_mode import EmergencyMode
 from seawall.app.emergency_reviews import EmergencyHistory, EmergencyReviews
 from seawall.app.entries import entry
 from seawall.app.index_ledger import IndexLedger
-from seawall.app.ports import SYSTEM_LOG, KeepPatient
+from seawall.app.offline_factors import OfflineFactors
+from seawall.app.policies import TenantPolicies
+from seawall.app.ports import KeepPatient
+from seawall.app.sessions import Sessions
 from seawall.core.access.emergency import WARNING
-from seawall.core.access.question import FRESH_MS, Answer
-from seawall.core.access.vocabulary import ACTS, Action, Role
-from seawall.core.identity.session import Session
+from seawall.core.access.vocabulary import Role
+from seawall.core.errors import Refused
+from seawall.core.identity.session import Session, SessionLimits
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
-    from seawall.core.access.question import Question
+    from seawall.app.try_limits import Where
+    from seawall.core.access.engine import ShippedPolicies
 
 NETWORK: Final = "net-1"
 PEOPLE: Final = {
-    "carla": Role.CLINICIAN,
-    "cyrus": Role.CLINICIAN,
-    "pia": Role.PRIVACY_OFFICER,
-    "paul": Role.PRIVACY_OFFICER,
-    "sam": Role.SECURITY_OFFICER,
-    "dora": Role.DEVELOPER,
-}
-MAY: Final = {
-    Action.BREAK_GLASS: {Role.CLINICIAN, Role.PRIVACY_OFFICER},
-    Action.REVIEW_EMERGENCY: {Role.PRIVACY_OFFICER, Role.SECURITY_OFFICER},
-    Action.EMERGENCY_MODE: {Role.SECURITY_OFFICER},
+    "carla": [Role.CLINICIAN],
+    "cyrus": [Role.CLINICIAN],
+    "pia": [Role.PRIVACY_OFFICER],
+    "paul": [Role.PRIVACY_OFFICER, Role.CLINICIAN],
+    "sam": [Role.SECURITY_OFFICER],
+    "sol": [Role.SECURITY_OFFICER, Role.PRIVACY_OFFICER],
+    "dora": [Role.DEVELOPER],
 }
 TYPED: Final = "she was brought in unconscious, and nobody of her team is here"
 
 
-class RolePolicies:
-    """The Policies and Decider ports by a short table: roles, and what each act asks for."""
+@cache
+def shipped() -> ShippedPolicies:
+    """Return the policies of the product, read once."""
+    return load_policies()
 
-    def of(self, tenant: str) -> RolePolicies:  # noqa: ARG002  one table for all
-        """Return the table."""
-        return self
 
-    def decide(self, question: Question) -> Answer:
-        """Allow by role, with a fresh factor and a reason where the act asks for them."""
-        asker, act = question.asker, ACTS[question.action]
-        if not asker.roles & MAY.get(question.action, set()):
-            return Answer(False, code="access-refused")
-        if act.needs_fresh and (asker.factor_age_ms is None or asker.factor_age_ms > FRESH_MS):
-            return Answer(False, code="step-up-needed")
-        if act.needs_reason and not question.has_reason:
-            return Answer(False, code="reason-needed")
-        return Answer(True, ("emergency.roles",))
+class CountingGate:
+    """The Gate of offline sign-ins: so many tries, then none."""
+
+    def __init__(self) -> None:
+        self.left = 100
+
+    async def admit_link(self, where: Where) -> None:  # noqa: ARG002  the port's
+        """Count a try."""
+        self.left -= 1
+        if self.left < 0:
+            raise Refused("sign-in-limited", "there were too many tries", "wait")
 
 
 class Replica:
     """What one process of the installation has."""
 
-    def __init__(self, keys: KeyScene, notifier: RecordingNotifier) -> None:
+    def __init__(
+        self, keys: KeyScene, notifier: RecordingNotifier, gate: CountingGate, down: set[str]
+    ) -> None:
         shared: dict[str, Any] = {"store": keys.store, "ledger": keys.ledger, "clock": keys.clock}
         self.documents = Documents(**shared, is_shared=True)
         self.current = CurrentEmergencies(documents=self.documents, clock=keys.clock)
         self.access = Access(
             documents=self.documents,
-            policies=RolePolicies(),
+            policies=TenantPolicies(shipped(), self.documents),
             emergencies=self.current,
             ledger=keys.ledger,
             clock=keys.clock,
@@ -96,6 +101,23 @@ class Replica:
             indexing=IndexLedger(store=keys.store, ledger=keys.ledger),
         )
         self.reviews = EmergencyReviews(**ours, store=keys.store, history=self.history)
+        self.sessions = Sessions(
+            **shared, documents=self.documents, random=keys.random, limits=SessionLimits()
+        )
+        self.offline = OfflineFactors(
+            **shared,
+            documents=self.documents,
+            current=self.current,
+            steps=steps,
+            sessions=self.sessions,
+            gate=gate,
+            indexing=IndexLedger(store=keys.store, ledger=keys.ledger),
+            keys=keys.ring,
+            factor=TimeCodes(keys.random, "Seawall"),
+            notifier=notifier,
+            random=keys.random,
+            provider_is_down=down.__contains__,
+        )
 
 
 class EmergencyScene:
@@ -106,16 +128,19 @@ class EmergencyScene:
         self.clock = self.keys.clock
         self.ledger = self.keys.ledger
         self.notifier = RecordingNotifier()
-        self.one = Replica(self.keys, self.notifier)
-        self.two = Replica(self.keys, self.notifier)
+        self.down: set[str] = set()
+        """The tenants whose identity provider does not answer."""
+        self.gate = CountingGate()
+        self.one = Replica(self.keys, self.notifier, self.gate, self.down)
+        self.two = Replica(self.keys, self.notifier, self.gate, self.down)
 
     async def open(self) -> EmergencyScene:
         """Open the clinic: everybody has joined, and both patients are known."""
         await self.keys.open()
         operator = Principal("operator", "tests", CLINIC)
         people = [
-            {"kind": "User", "name": name, "spec": {"title": name.title(), "roles": [role.value]}}
-            for name, role in PEOPLE.items()
+            {"kind": "User", "name": name, "spec": {"title": name.title(), "roles": roles}}
+            for name, roles in PEOPLE.items()
         ]
         await self.one.documents.apply(operator, people)
         for number, patient in ((1, ANN), (2, BEN)):
@@ -154,6 +179,3 @@ class EmergencyScene:
     def alarms(self) -> list[str]:
         """The codes of the alarms, in order."""
         return [code for code, _, _ in self.notifier.alarms]
-
-
-SYSTEM: Final = SYSTEM_LOG

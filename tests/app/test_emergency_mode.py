@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emergency_scene import EmergencyScene
-from key_scene import CLINIC
+from key_scene import ANN, CLINIC
 from seawall.core.access.emergency import MODE_MS
+from seawall.core.access.question import Resource
+from seawall.core.access.vocabulary import Action, On
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused
+from seawall.core.policy.purpose import Purpose
 
 WHY = "the identity provider is down, and so is the line to it"
 
@@ -98,28 +101,49 @@ async def test_it_needs_a_reason_of_a_tenant(
 
 
 async def test_it_opens_no_record(scene: EmergencyScene) -> None:
-    """What anybody may see is what they may see without it."""
+    """What anybody may see is what they may see without it; some of what can wait, waits."""
+    policies = scene.one.access
     await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
-    asker = scene.one.access.asker(scene.caller("carla"))
-    assert (None, False) == (asker.emergency_patient, bool(asker.use_cases))
+    asker = policies.asker(scene.caller("dora"))
+    seen = policies.ask(
+        asker, Action.VIEW_PATIENT, Resource(On.PATIENT, CLINIC, ANN), purpose=Purpose.TREATMENT
+    )
+    assert (None, False) == (asker.emergency_patient, seen.allowed)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("carla", True), ("dora", False)])
+async def test_what_it_says_that_waits_does(
+    scene: EmergencyScene, name: str, *, expected: bool
+) -> None:
+    """The list of changes is what the policies do: treatment goes on, research waits."""
+    await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
     changes = scene.one.mode.of(CLINIC).fields()["changes"]
-    assert ["people may sign in with an offline factor"] == changes
+    patient = Resource(On.PATIENT, CLINIC, ANN)
+    asker = scene.one.access.asker(scene.caller(name))
+    purposes = (Purpose.TREATMENT, Purpose.RESEARCH)
+    found = [
+        scene.one.access.ask(asker, Action.VIEW_PATIENT, patient, purpose=one).allowed
+        for one in purposes
+    ]
+    assert ([expected, False], True) == (found, "research waits" in changes)
 
 
 async def test_who_began_or_renewed_it_does_not_review_it(scene: EmergencyScene) -> None:
-    """Somebody else does, and it is told what began under it."""
+    """Somebody else does, and is told what began under it."""
     begun = await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
+    await scene.one.mode.renew(scene.caller("sol"), WHY)
     await scene.one.glass.begin(scene.caller("carla"), scene.asked())
     scene.clock.advance(MODE_MS / 1000)
     codes = []
-    for name in ("sam", "pia"):
+    for name in ("sam", "sol", "pia"):
         try:
             await scene.one.reviews.review(scene.caller(name), begun.id, "appropriate", WHY)
             codes.append("")
         except Error as error:
             codes.append(error.code)
     told = await scene.one.history.told(CLINIC, begun.id)
-    assert (["emergency-own-review", ""], {"access": 1}) == (codes, told.did)
+    assert ["access-refused", "emergency-own-review", ""] == codes
+    assert {"access": 1} == told.did
 
 
 async def test_what_was_typed_at_each_step_is_read_together(scene: EmergencyScene) -> None:

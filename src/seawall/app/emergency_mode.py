@@ -1,9 +1,9 @@
 """Emergency mode: a tenant works on while systems that it relies on are down.
 
-It lets people sign in with factors that were made in advance, and that is all that it
-changes: nobody sees more, sessions idle no longer, no limit is lifted. It ends by itself
-after a day unless somebody renews it, and is reviewed. 45 CFR 164.308(a)(7)(ii)(C)
-(required); a day, and the review, are practice.
+It lets people sign in with factors that were made in advance, and what can wait, waits
+(the policies say which). Nobody sees more, sessions idle no longer, no limit is lifted.
+It ends by itself after a day unless somebody renews it, and is reviewed.
+45 CFR 164.308(a)(7)(ii)(C) (required); a day, and the review, are practice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from seawall.core.registers.spec import Document
 
 CITATION: Final = "45 CFR 164.308(a)(7)(ii)(C)"
-CHANGES: Final = ("people may sign in with an offline factor",)
+CHANGES: Final = (
+    "people may sign in with an offline factor",
+    "research waits",
+    "data sets are neither sealed nor opened",
+    "nothing is shredded, and no retention changes",
+)
 """What is different while the mode is on: the whole list."""
 _REASONS: Final = frozenset({Reason.PROVIDER_DOWN, Reason.DISASTER, Reason.OTHER})
 """Reasons that are a tenant's; the others are about one patient."""
