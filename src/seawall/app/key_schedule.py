@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from seawall.app.ports import tenant_root
 from seawall.app.shred_keys import is_shredded
+from seawall.core.access.vocabulary import Role
 from seawall.core.errors import Error, Missing
+from seawall.core.registers.obligation import Obligation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +100,21 @@ class KeySchedule:
         if keys and not is_shredded(keys):
             found += await self._rotations(tenant, keys)
         return sorted(found, key=lambda one: one.by)
+
+    async def obligations(self, tenant: str) -> list[Obligation]:
+        """Return what is due as every part of the product tells it."""
+        return [
+            Obligation(
+                tenant,
+                one.what,
+                "keys",
+                Role.SECURITY_OFFICER.value,
+                int(one.by.timestamp() * 1000),
+                one.citation,
+                one.strength,
+            )
+            for one in await self.due(tenant)
+        ]
 
     async def check(self) -> None:
         """Raise the alarm `keys-overdue` for each tenant with something overdue.

@@ -22,6 +22,7 @@ DEEPEST: Final = 32
 """So many lists and objects may lie in one another."""
 _NUL: Final = "\0"
 _FIELD: Final = re.compile(r"[a-z][a-z_-]{0,39}", re.ASCII)
+_JSON: Final = re.compile(r"application/([a-z0-9.-]+\+)?json", re.ASCII)
 _MOST_NAMED: Final = 10
 
 
@@ -40,9 +41,7 @@ def is_json(request: Request) -> bool:
     """Whether a request says that its body is JSON; a text that happens to be some is none."""
     said = request.headers.getlist("content-type")
     kind = said[0].partition(";")[0].strip().lower() if len(said) == 1 else ""
-    return kind == "application/json" or (
-        kind.startswith("application/") and kind.endswith("+json")
-    )
+    return _JSON.fullmatch(kind) is not None
 
 
 def invalid(error: RequestValidationError) -> Invalid:

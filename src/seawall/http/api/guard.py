@@ -164,7 +164,7 @@ class Api:
         self.pages = Pages(key)
         """Marks of pages of lists."""
         self._csrf_key = hmac.digest(key, b"seawall csrf", hashlib.sha256)
-        self._origin = origin
+        self.origin = origin
         """The server's own origin, such as https://seawall.example.org: of the settings."""
         self._network_of = network_of
 
@@ -288,7 +288,7 @@ class Api:
         """Refuse what another site's page sends, as browsers say it."""
         origins = request.headers.getlist("origin")
         sites = request.headers.getlist("sec-fetch-site")
-        is_ours = origins == [self._origin()] or (not origins and not is_needed)
+        is_ours = origins == [self.origin()] or (not origins and not is_needed)
         if not is_ours or sites not in ([], ["same-origin"]):
             raise Refused(
                 "origin-foreign",
