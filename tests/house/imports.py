@@ -22,6 +22,8 @@ LAW: dict[str, frozenset[str]] = {
     # Which module is broken must be told where what is composed cannot be loaded.
     "crypto": frozenset({"adapters.fips", "config", "core"}),
     "http": frozenset({"http", "app", "core", "tls"}),
+    # It runs in other people's services, and knows nothing of the server.
+    "client": frozenset({"client", "core", "tls"}),
     "console": frozenset({"console", "app", "core"}),
     # The composition root must be reached from somewhere: a process starts at
     # one of these two edges, which read the settings and call compose.
