@@ -63,8 +63,8 @@ class Replica:
 class Desk:
     """What the token endpoints are made of, over fakes."""
 
-    def __init__(self) -> None:
-        self.clock, self.random = FakeClock(), FakeRandom()
+    def __init__(self, clock: FakeClock | None = None, origin: str = ORIGIN) -> None:
+        self.clock, self.random, self.origin = clock or FakeClock(), FakeRandom(), origin
         self.ledger = MemoryLedger()
         self.store = MemoryStore(self.ledger)
         self.tokens = SignedTokens(bytes(32), self.clock)
@@ -78,9 +78,9 @@ class Desk:
         acting = Acting(store=self.store, limits=SessionLimits(), **made)
         issue_token = IssueToken(
             **made,
-            token_url=TOKEN_URL,
+            token_url=f"{self.origin}/oauth2/token",
             proofs=CheckProofs(
-                proofs=SignedProofs(), clock=self.clock, random=self.random, origin=ORIGIN
+                proofs=SignedProofs(), clock=self.clock, random=self.random, origin=self.origin
             ),
             acting=acting,
             revocations=Revocations(self.store, self.clock),
