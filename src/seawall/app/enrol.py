@@ -140,10 +140,12 @@ class Enrol:
         await self._documents.apply(by, [{"kind": "User", "name": name, "spec": spec}])
         return await self.invite(by, name)
 
-    async def invite(self, by: Principal, name: str) -> Invited:
+    async def invite(
+        self, by: Principal, name: str, access: Mapping[str, Any] | None = None
+    ) -> Invited:
         """Return a new link for a person of the same tenant, whose factors and sessions end.
 
-        Who may do this is asked by the caller (`reset-factors`).
+        Who may do this is asked by the caller (`reset-factors`); `access` is the answer.
         """
         person = self._accounts.person(by.tenant, name)
         spec = None if person is None else self._accounts.spec(person)
@@ -164,7 +166,9 @@ class Enrol:
         account = Account(link=Link(digest_of(secret), until_ms))
         writes: list[Write] = [await self._accounts.resetting(person, account)]
         writes.append(EndSessions(person.tenant, person.name))
-        said = {"person": name, "for": by.tenant, "replaced": is_reset, "until_ms": until_ms}
+        said: dict[str, Any] = {"person": name, "for": by.tenant}
+        said |= {"replaced": is_reset, "until_ms": until_ms}
+        said |= {} if access is None else {"access": access}
         in_system = Principal(by.kind, by.name, SYSTEM_LOG)
         body = entry("enrol.invite", in_system, self._clock, **said)
         receipt = await self._ledger.append(SYSTEM_LOG, body, writes)
