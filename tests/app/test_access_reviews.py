@@ -479,7 +479,7 @@ async def test_reviews_are_obligations_of_whom_they_ask() -> None:
         ("user/ada", "answer the access review"),
         ("user/ben", "answer the access review"),
     ] == asked
-    assert [("privacy-officer", "close the access review")] == [
+    assert [("security-officer", "close the access review")] == [
         (one.whose, one.what) for one in place.reviews.due(CLINIC)
     ]
 

@@ -3,103 +3,19 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import httpx
 import pytest
 
-from seawall.adapters.policies import load_policies
-from seawall.app.access import Access
-from seawall.app.caller import Caller
-from seawall.core.errors import Refused
-from seawall.core.policy.principal import Principal
-from seawall.http.api.guard import Api
-from seawall.http.api.scim import PREFIX, scim_application
-from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN, TERMINAL, Workplace
-
-if TYPE_CHECKING:
-    from seawall.app.issue_token import Presented
-    from seawall.core.access.engine import Prepared
+from desk_scene import ORIGIN, desk
+from seawall.http.api.scim import PREFIX
+from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN
 
 VECTORS: Final = {
     file.stem: json.loads(file.read_text())
     for file in (Path(__file__).parents[1] / "vectors" / "scim").glob("*.json")
 }
-ORIGIN: Final = "https://seawall.test"
-CLIENTS: Final = {"a-token": "okta", "another-token": "portal"}
-"""Which client each token is of: one that may provision, one that may not."""
-
-
-@cache
-def shipped() -> Prepared:
-    """Return the policies that ship, prepared once."""
-    return load_policies().having({})
-
-
-class Shipped:
-    """The policies that ship, for every tenant."""
-
-    def of(self, tenant: str) -> Prepared:
-        """Return a tenant's policies."""
-        assert tenant == CLINIC
-        return shipped()
-
-
-class ByToken:
-    """Tells which client a token is of."""
-
-    async def identify_whole(self, presented: Presented) -> Caller:
-        """Return the client, or refuse."""
-        if presented.token not in CLIENTS:
-            raise Refused("token-foreign", "this token was not issued for Seawall", "get another")
-        return Caller(Principal("client", CLIENTS[presented.token], CLINIC))
-
-
-class Provider:
-    """An identity provider that speaks to a workplace."""
-
-    def __init__(self, place: Workplace) -> None:
-        self.place = place
-        parts: dict[str, Any] = {"ledger": place.ledger, "clock": place.clock}
-        access = Access(documents=place.documents, policies=Shipped(), emergencies=None, **parts)
-        api = Api(
-            access=access,
-            tokens=ByToken(),
-            sessions=place.sessions,
-            store=place.store,
-            random=place.random,
-            key=bytes(32),
-            origin=lambda: ORIGIN,
-            network_of=lambda _: "network",
-            **parts,
-        )
-        self._app = scim_application(api, place.provision, lambda: ORIGIN)
-
-    async def send(self, request: dict[str, Any]) -> httpx.Response:
-        """Send one request as a file writes it."""
-        headers = {"Authorization": "Bearer a-token", **request.get("headers", {})}
-        content = None
-        if "body" in request:
-            content = json.dumps(request["body"]).encode()
-            headers.setdefault("Content-Type", "application/scim+json")
-        if "raw" in request:
-            content = str(request["raw"]).encode()
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
-            return await client.request(
-                request["method"], request["path"], headers=headers, content=content
-            )
-
-
-async def provider() -> Provider:
-    """Return a provider, whose client may provision."""
-    place = await Workplace().open()
-    key = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
-    spec = {"title": "Okta", "public_key": key, "may_provision": True}
-    await place.documents.apply(TERMINAL, [{"kind": "Client", "name": "okta", "spec": spec}])
-    return Provider(place)
 
 
 def seen(expected: Any, actual: Any) -> Any:
@@ -114,10 +30,10 @@ def seen(expected: Any, actual: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(VECTORS))
 async def test_a_conversation_goes_as_written(name: str) -> None:
     """Each request of a file is answered with the status, headers and fields beside it."""
-    there = await provider()
+    there = await desk()
 
     for step in VECTORS[name]:
-        response, expected = await there.send(step["request"]), step["response"]
+        response, expected = await there.scim(step["request"]), step["response"]
         body = response.json() if response.content else None
         actual = {"status": response.status_code, "body": body}
         actual["headers"] = {
@@ -128,10 +44,10 @@ async def test_a_conversation_goes_as_written(name: str) -> None:
 
 async def test_every_answer_is_of_scims_type() -> None:
     """Answers and errors say application/scim+json, and are kept by no cache."""
-    there = await provider()
+    there = await desk()
 
     for path in ("/Users", "/Users/nobody", "/nothing"):
-        response = await there.send({"method": "GET", "path": path})
+        response = await there.scim({"method": "GET", "path": path})
         assert ("application/scim+json", "no-store") == (
             response.headers["content-type"],
             response.headers["cache-control"],
@@ -141,10 +57,10 @@ async def test_every_answer_is_of_scims_type() -> None:
 @pytest.mark.parametrize("token", ["another-token", "no-token"])
 async def test_only_a_client_that_may_provision_comes_in(token: str) -> None:
     """Other clients are refused in SCIM's form, and nobody joins."""
-    there = await provider()
+    there = await desk()
     before = len(there.place.workforce.persons(CLINIC))
 
-    response = await there.send(
+    response = await there.scim(
         {
             "method": "POST",
             "path": "/Users",
@@ -162,10 +78,10 @@ async def test_only_a_client_that_may_provision_comes_in(token: str) -> None:
 
 async def test_a_person_does_not_come_this_way() -> None:
     """Who has a session uses the pages: what persons change needs a fresh factor."""
-    there = await provider()
+    there = await desk()
     session = await there.place.sign_in(ADA)
 
-    response = await there.send(
+    response = await there.scim(
         {
             "method": "GET",
             "path": "/Users",
@@ -178,7 +94,7 @@ async def test_a_person_does_not_come_this_way() -> None:
 
 async def test_an_error_holds_nothing_that_was_sent() -> None:
     """Neither names nor addresses of a request come back in an error."""
-    there = await provider()
+    there = await desk()
     bodies: list[Any] = [
         {"userName": ["Quackenbush"]},
         {"userName": "x", "roles": ["Quackenbush"]},
@@ -187,7 +103,7 @@ async def test_an_error_holds_nothing_that_was_sent() -> None:
         "Quackenbush",
     ]
     answers = [
-        await there.send({"method": "POST", "path": "/Users", "body": one}) for one in bodies
+        await there.scim({"method": "POST", "path": "/Users", "body": one}) for one in bodies
     ]
     paths = (
         "/Users?filter=Quackenbush",
@@ -195,17 +111,17 @@ async def test_an_error_holds_nothing_that_was_sent() -> None:
         "/Quackenbush",
         "/Users?count=Quack",
     )
-    answers += [await there.send({"method": "GET", "path": path}) for path in paths]
+    answers += [await there.scim({"method": "GET", "path": path}) for path in paths]
 
     assert [] == [one.text for one in answers if one.status_code < 400 or "Quack" in one.text]
 
 
 async def test_leaving_by_scim_is_leaving() -> None:
     """A deletion ends sessions in one append, erases no version, and is the client's entry."""
-    there = await provider()
+    there = await desk()
     await there.place.sign_in(DAN)
 
-    response = await there.send({"method": "DELETE", "path": f"/Users/{DAN}"})
+    response = await there.scim({"method": "DELETE", "path": f"/Users/{DAN}"})
     said = there.place.entries()[-1]
 
     assert (204, b"") == (response.status_code, response.content)
@@ -220,10 +136,10 @@ async def test_leaving_by_scim_is_leaving() -> None:
 
 async def test_a_group_is_handed_over_in_one_request() -> None:
     """Who gains a role comes before who loses it, so that the last administrator can change."""
-    there = await provider()
+    there = await desk()
     for role in ("administrator", "security-officer"):
         body = {"displayName": role, "members": [{"value": BEN}]}
-        response = await there.send({"method": "PUT", "path": f"/Groups/{role}", "body": body})
+        response = await there.scim({"method": "PUT", "path": f"/Groups/{role}", "body": body})
         assert 200 == response.status_code
 
     holders = [
@@ -236,11 +152,11 @@ async def test_a_group_is_handed_over_in_one_request() -> None:
 
 async def test_pages_join_to_the_whole() -> None:
     """Reading by pages of one shows everybody once, in one order."""
-    there = await provider()
+    there = await desk()
     found = []
     for start in range(1, 6):
         path = f"/Users?startIndex={start}&count=1"
-        page = (await there.send({"method": "GET", "path": path})).json()
+        page = (await there.scim({"method": "GET", "path": path})).json()
         found += [one["id"] for one in page["Resources"]]
 
     assert [ADA, BEN, CLEO, DAN] == found
@@ -248,12 +164,12 @@ async def test_pages_join_to_the_whole() -> None:
 
 async def test_locations_lead_where_they_say() -> None:
     """The address of a person who joined answers with that person."""
-    there = await provider()
-    made = await there.send(
+    there = await desk()
+    made = await there.scim(
         {"method": "POST", "path": "/Users", "body": {"userName": "Éva.Ö@clinic.example"}}
     )
     path = str(made.headers["location"]).removeprefix(ORIGIN + PREFIX)
 
-    again = await there.send({"method": "GET", "path": path})
+    again = await there.scim({"method": "GET", "path": path})
 
     assert ("eva.o", made.json()) == (made.json()["id"], again.json())

@@ -118,7 +118,7 @@ class AccessReviews:
                 continue
             by_ms = _end_ms(review.spec)
             waiting = {one.spec.reviewer for one in items_of(register, review.name) if _open(one)}
-            whose = [f"user/{one}" for one in sorted(waiting)] or [Role.PRIVACY_OFFICER.value]
+            whose = [f"user/{one}" for one in sorted(waiting)] or [Role.SECURITY_OFFICER.value]
             what = "answer the access review" if waiting else "close the access review"
             found += [
                 Obligation(tenant, what, review.name, one, by_ms, _CITATION, "addressable")

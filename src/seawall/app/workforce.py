@@ -75,7 +75,7 @@ class Workforce:
                 tenant,
                 "say that somebody left, whose last day is over",
                 one.person,
-                Role.ADMINISTRATOR.value,
+                Role.SECURITY_OFFICER.value,
                 _end_ms(one.until),
                 "45 CFR 164.308(a)(3)(ii)(C)",
                 "addressable",

@@ -131,7 +131,7 @@ def test_any_account_has_a_documents_name(user_name: str, taken: int) -> None:
 
     assert (taken, name) == (len(others), derived_name(user_name, set(others)))
     assert name not in others
-    assert read_spec(UserSpec, "User", name, {"title": "T"})
+    assert "T" == read_spec(UserSpec, "User", name, {"title": "T"}).title
 
 
 @pytest.mark.parametrize(

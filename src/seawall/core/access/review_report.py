@@ -49,7 +49,7 @@ def report(
         "due": spec.due.isoformat(),
         "state": spec.state,
         "counts": {answer: counts[answer] for answer in ANSWERS},
-        "grants": [_item(one) for one in items],
+        "grants": [item_report(one) for one in items],
     }
 
 
@@ -79,7 +79,8 @@ def text(said: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _item(item: Document[ReviewedGrantSpec]) -> dict[str, Any]:
+def item_report(item: Document[ReviewedGrantSpec]) -> dict[str, Any]:
+    """Return one reviewed grant, as JSON says it."""
     spec = item.spec
     return {
         "item": item.name,
