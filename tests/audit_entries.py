@@ -18,7 +18,7 @@ COUNTS = st.dictionaries(st.sampled_from(["NAME", "DATE", "PHONE", "ID"]), st.in
 NUMBERS = st.integers(0, 2**53 - 1)
 ACTORS = st.builds(
     lambda kind, name: {"kind": kind, "name": name},
-    st.sampled_from(["client", "operator", "system"]),
+    st.sampled_from(["client", "operator", "system", "user"]),
     NAMES,
 )
 DECISIONS = st.fixed_dictionaries(
@@ -51,6 +51,19 @@ OUTCOMES = st.sampled_from(
 )
 MANY = st.lists(PATIENTS, max_size=3, unique=True)
 
+ACCESS = st.fixed_dictionaries(
+    {"allowed": st.just(True), "policies": st.lists(NAMES, max_size=2)}
+)
+EMERGENCIES = st.builds("{}-{}".format, st.sampled_from(["access", "mode", "offline"]), NUMBERS)
+"""The ids of emergencies."""
+EMERGENCY = {
+    "emergency": EMERGENCIES,
+    "what": st.sampled_from(["access", "mode", "offline"]),
+    "patients": PATIENTS.map(lambda one: [one]) | st.just([]),
+    "document": EMERGENCIES.map("Emergency/{}@1".format),
+    "digest": DIGESTS,
+}
+
 FIELDS: Final[dict[str, Any]] = {
     "document.apply": st.fixed_dictionaries(
         {"document": NAMES.map("Endpoint/{}@1".format), "digest": DIGESTS}
@@ -69,7 +82,8 @@ FIELDS: Final[dict[str, Any]] = {
                     "until": NUMBERS,
                 }
             ),
-        }
+        },
+        optional={"emergency": EMERGENCIES, "about": EMERGENCIES.map("Emergency/{}@1".format)},
     ),
     "dataset.seal": st.fixed_dictionaries(
         {
@@ -193,6 +207,40 @@ FIELDS: Final[dict[str, Any]] = {
             "patients": MANY,
             "certificate": st.fixed_dictionaries({"tenant": NAMES, "copies": NUMBERS}),
         }
+    ),
+    "emergency.begin": st.fixed_dictionaries(
+        {
+            **EMERGENCY,
+            "outcome": st.just("emergency"),
+            "reason": st.sampled_from(["patient-unconscious", "disaster", "other-typed"]),
+            "until": NUMBERS,
+        },
+        optional={
+            "told": DIGESTS,
+            "warning": st.just("1"),
+            "access": ACCESS,
+            "decision": DECISIONS,
+        },
+    ),
+    "emergency.renew": st.fixed_dictionaries(
+        {**EMERGENCY, "person": NAMES, "until": NUMBERS, "told": DIGESTS, "access": ACCESS}
+    ),
+    "emergency.end": st.fixed_dictionaries(
+        {**EMERGENCY, "person": NAMES}, optional={"told": DIGESTS, "access": ACCESS}
+    ),
+    "emergency.review": st.fixed_dictionaries(
+        {
+            **EMERGENCY,
+            "person": NAMES,
+            "outcome": st.sampled_from(["appropriate", "inappropriate", "unclear"]),
+            "late": st.booleans(),
+            "told": DIGESTS,
+            "access": ACCESS,
+        }
+    ),
+    "offline.enrol": st.fixed_dictionaries(
+        {"person": NAMES, "factor": DIGESTS},
+        optional={"for": NAMES, "codes": NUMBERS, "replaced": st.booleans()},
     ),
     "operator.enrol": st.fixed_dictionaries(
         {"operator": NAMES, "factor": DIGESTS, "first": st.booleans()}

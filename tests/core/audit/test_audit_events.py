@@ -140,7 +140,7 @@ def test_an_event_names_its_own_patient_alone(entry: dict[str, Any]) -> None:
         ("dataset.open", {"dataset": "visits", "decision": DECISION}, "IHE.BasicAudit.Read"),
     ],
 )
-@pytest.mark.parametrize("kind", ["client", "operator", "system"])
+@pytest.mark.parametrize("kind", ["client", "operator", "system", "user"])
 def test_an_action_with_a_pattern_of_ihe_claims_it(
     action: str, fields: dict[str, Any], profile: str, kind: str
 ) -> None:
@@ -193,6 +193,15 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("keys.drop", {"shred": 3}, ("110113", "110129", "D", "0")),
         ("keys.destroy", {"shred": 3}, ("110113", "destroy", "E", "0")),
         ("keys.destroyed", {"patients": [PATIENT]}, ("110113", "destroy", "D", "0")),
+        ("emergency.begin", {"patients": [PATIENT]}, ("110113", "110127", "E", "0")),
+        ("emergency.renew", {"what": "mode"}, ("110113", "110127", "E", "0")),
+        ("emergency.end", {"patients": [PATIENT]}, ("110113", "110138", "E", "0")),
+        (
+            "emergency.review",
+            {"outcome": "inappropriate"},
+            ("110101", "emergency.review", "R", "0"),
+        ),
+        ("offline.enrol", {"person": "ann"}, ("110113", "110137", "C", "0")),
         ("operator.enrol", {"operator": "olga"}, ("110113", "110137", "C", "0")),
         ("operator.verify", {"operator": "olga"}, ("110114", "operator.verify", "E", "0")),
         ("operator.verified", {"outcome": "accepted"}, ("110114", "110122", "E", "0")),
@@ -270,6 +279,42 @@ def test_a_person_at_the_terminal_is_the_requestor() -> None:
 
     assert [False, False, True] == [one["requestor"] for one in event["agent"]]
     assert "app" == agent(event, "AUT")["name"]
+
+
+def test_a_person_in_a_session_is_the_requestor() -> None:
+    """Named as a person of the tenant, whose browser is not what asks."""
+    [event] = events("emergency.begin", "user", patients=[PATIENT])
+    [asking] = [agent for agent in event["agent"] if agent["requestor"]]
+    [browser] = [agent for agent in event["agent"] if agent["who"].get("display") == "a browser"]
+
+    assert asking["who"]["identifier"]["system"].endswith("/sid/person")
+    assert browser["requestor"] is False
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "expected"),
+    [
+        ("emergency.begin", {"what": "access", "decision": DECISION}, ["TREAT", "ETREAT", "BTG"]),
+        ("phi.open", {"decision": DECISION}, ["TREAT", "ETREAT", "BTG"]),
+        ("exchange.refuse", {}, ["ETREAT", "BTG"]),
+        ("emergency.begin", {"what": "mode"}, []),
+        ("emergency.begin", {"what": "offline"}, []),
+        ("emergency.end", {"what": "access"}, []),
+        ("emergency.review", {"what": "access"}, []),
+    ],
+)
+def test_what_is_done_under_an_emergency_access_says_so(
+    action: str, fields: dict[str, Any], expected: list[str]
+) -> None:
+    """By HL7's purposes of use, of the event and of who asked; what is about one does not."""
+    [event] = events(action, "user", emergency="access-1", patients=[PATIENT], **fields)
+    [asking] = [agent for agent in event["agent"] if agent["requestor"]]
+    said = [
+        [one["coding"][0]["code"] for one in held]
+        for held in (event.get("purposeOfEvent", []), asking.get("purposeOfUse", []))
+    ]
+
+    assert [expected, expected] == said
 
 
 def test_an_address_that_the_ledger_does_not_keep_is_unknown() -> None:

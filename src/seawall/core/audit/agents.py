@@ -30,6 +30,8 @@ _ROLES: Final[dict[str, tuple[Code, Code, Code]]] = {
 }
 """By shape: the types of the client, of Seawall, and of a person."""
 
+_PERSONS: Final = {"operator": "operator", "user": "person"}
+"""Which actors are persons, and the naming system of each."""
 _POLICIES: Final = 32
 _HL7: Final = re.compile(r"[A-Z]{1,20}")
 _UNKNOWN: Final = {
@@ -54,16 +56,17 @@ def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict
     kind, name = str((actor or {}).get("kind")), (actor or {}).get("name")
     whose, (client, server, user) = text(entry.get("tenant")), _ROLES[shape]
     asking: dict[str, Any] = {"requestor": True}
-    if purpose := purpose_of(entry):
-        asking["purposeOfUse"] = [purpose]
+    if purposes := purposes_of(entry):
+        asking["purposeOfUse"] = purposes
     if policies := _policies(entry, names):
         asking["policy"] = policies
     if shape == "token" and "token" in entry:
         # RFC 3553, as BALP writes the JWT ID.
         asking["policy"] = [f"urn:ietf:params:oauth:jti:{text(entry['token'])}"]
-    is_person, here = kind == "operator", {"address": names.host, "type": _DOMAIN_NAME}
+    is_person, here = kind in _PERSONS, {"address": names.host, "type": _DOMAIN_NAME}
     who = {
         "operator": reference(names.identifier("program", "seawall"), "the terminal"),
+        "user": reference(names.identifier("program", "browser"), "a browser"),
         "system": names.server(),
     }.get(kind, reference(names.identifier("client", f"{whose}/{text(name)}"), text(name)))
     agents = [
@@ -83,19 +86,36 @@ def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict
     if shape == "disclose":
         agents += _receiving(entry, whose, names)
     if is_person:
-        person = reference(names.identifier("operator", f"{whose}/{text(name)}"), text(name))
+        person = reference(names.identifier(_PERSONS[kind], f"{whose}/{text(name)}"), text(name))
         agents.append({"type": concept(user), "who": person, "name": text(name), **asking})
     return agents
 
 
-def purpose_of(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the purpose of use that an entry's decision names, in HL7's code."""
+def purposes_of(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the purposes of use that an entry names, in HL7's codes.
+
+    The decision's; and of what is done under an emergency access emergency treatment and
+    the breaking of the glass, which is a kind of it: who knows one of the two finds it.
+    """
     decision = entry.get("decision")
     purpose = decision.get("purpose") if isinstance(decision, dict) else None
     code = purpose.get("hl7") if isinstance(purpose, dict) else None
-    if not isinstance(code, str) or not _HL7.fullmatch(code):
-        return None
-    return concept((c.ACT_REASON, code))
+    found = []
+    if isinstance(code, str) and _HL7.fullmatch(code):
+        found.append(concept((c.ACT_REASON, code)))
+    if _is_under_emergency(entry):
+        found += [concept(c.EMERGENCY_TREATMENT), concept(c.BREAK_THE_GLASS)]
+    return found
+
+
+def _is_under_emergency(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry tells of the beginning of an emergency access, or of an act under one."""
+    if not isinstance(entry.get("emergency"), str):
+        return False
+    action = str(entry.get("action"))
+    # Ending, renewing and reviewing are no treatment; nor is a mode, or a way to sign in.
+    is_about = action.startswith("emergency.")
+    return not is_about or (action == "emergency.begin" and entry.get("what") == "access")
 
 
 def _receiving(entry: Mapping[str, Any], whose: str, names: Names) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.core.audit import codes as c
-from seawall.core.audit.agents import agents_of, purpose_of
+from seawall.core.audit.agents import agents_of, purposes_of
 from seawall.core.audit.balp import violations
 from seawall.core.audit.codes import Code, interaction, profile_url
 from seawall.core.audit.names import Names, coding, reference, text
@@ -150,8 +150,8 @@ def _event(entry: Mapping[str, Any], place: _Place, patient: str | None) -> dict
         event["subtype"].append({"system": names.system("action"), "code": known[:64]})
     if event["outcome"] != "0" and (why := entry.get("code") or entry.get("outcome")):
         event["outcomeDesc"] = text(why)
-    if purpose := purpose_of(entry):
-        event["purposeOfEvent"] = [purpose]
+    if purposes := purposes_of(entry):
+        event["purposeOfEvent"] = purposes
     return _claiming(event, pattern.profiles[patient is not None])
 
 
@@ -345,6 +345,15 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "keys.drop": Pattern(c.SECURITY_ALERT, "D", "use", _CONFIGURED),
     "keys.destroy": Pattern(c.SECURITY_ALERT, "E", "use", (c.DESTROY,)),
     "keys.destroyed": Pattern(c.SECURITY_ALERT, "D", "use", (c.DESTROY,)),
+    "emergency.begin": Pattern(
+        c.SECURITY_ALERT, "E", "use", (c.EMERGENCY_STARTED,), thing=_document
+    ),
+    "emergency.renew": Pattern(
+        c.SECURITY_ALERT, "E", "use", (c.EMERGENCY_STARTED,), thing=_document
+    ),
+    "emergency.end": Pattern(c.SECURITY_ALERT, "E", "use", (c.EMERGENCY_STOPPED,), thing=_document),
+    "emergency.review": Pattern(c.AUDIT_LOG_USED, "R", "use", thing=_document),
+    "offline.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "operator.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "operator.verify": Pattern(c.USER_AUTHENTICATION, "E", "use"),
     "operator.verified": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
