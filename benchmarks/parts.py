@@ -19,14 +19,21 @@ import orjson
 from benchmarks.clinic import CLIENT, MASKED, TENANT, furnish, new_installation, question
 from benchmarks.table import Table, say
 from benchmarks.upstream import completion
+from seawall.adapters.policies import load_policies
+from seawall.app.access import Access
 from seawall.app.answer import ANSWER
 from seawall.app.ask_model import REQUEST
+from seawall.app.caller import Caller
 from seawall.app.entries import entry
 from seawall.app.issue_token import Presented
 from seawall.app.minimise import minimise
+from seawall.app.policies import TenantPolicies
 from seawall.app.ports import CloseExchange, KeepSealed, OpenExchange
 from seawall.app.recall import Recall
 from seawall.compose import client_assertion
+from seawall.core.access.question import Question as AccessQuestion
+from seawall.core.access.question import Resource
+from seawall.core.access.vocabulary import Action, On
 from seawall.core.gateway.given import Given
 from seawall.core.gateway.inspection import Inspector
 from seawall.core.gateway.openai_answer import Rewriting, rewrite_answer
@@ -45,10 +52,12 @@ if TYPE_CHECKING:
     from seawall.app.ports import Write
     from seawall.app.recall import Recalled
     from seawall.compose import Writer
+    from seawall.core.access.question import Answer as AccessAnswer
     from seawall.core.gateway.openai_chat import ChatRequest
     from seawall.core.phi.spans import Span
     from seawall.core.policy.decision import Decision
     from seawall.core.policy.principal import Principal
+    from seawall.core.policy.purpose import Purpose
 
 _UPSTREAM: Final = "https://127.0.0.1:9/v1"
 """Nothing is sent."""
@@ -69,12 +78,41 @@ class _Exchange:
     recalled: Recalled
     minimised: Minimised
     placeholders: Placeholders
+    access: Access
+    policies: TenantPolicies
     found: list[tuple[str, list[Span]]]
     """Each text that is searched, and what is found in it."""
 
     def decide(self) -> Decision:
         """Decide as at the door."""
         return _decide(self.clinic, self.writer, self.request)
+
+    def ask_policies(self) -> AccessAnswer:
+        """Ask the policies of access, as each exchange does."""
+        asker = self.access.asker(Caller(self.principal))
+        purpose, names = self._sees()
+        return self.access.ask(
+            asker,
+            Action.ASK_MODEL,
+            Resource(On.EXCHANGE, TENANT, MASKED),
+            purpose=purpose,
+            elements=names,
+        )
+
+    def evaluate(self) -> AccessAnswer:
+        """Evaluate the policies, as for the first request after a document changed."""
+        asker = self.access.asker(Caller(self.principal))
+        purpose, names = self._sees()
+        asked = AccessQuestion(
+            asker, Action.ASK_MODEL, Resource(On.EXCHANGE, TENANT, MASKED), purpose, elements=names
+        )
+        return self.policies.of(TENANT).decide(asked)
+
+    def _sees(self) -> tuple[Purpose | None, frozenset[str]]:
+        use_case = self.decision.use_case
+        if use_case is None:
+            raise RuntimeError("the measured exchange is refused")
+        return use_case.spec.purpose, use_case.spec.sees.named
 
     def minimise(self) -> Minimised:
         """Walk, search and replace."""
@@ -148,7 +186,8 @@ def measure(effort: Effort) -> Table:
             ("sum of the parts", f"{total:,.0f}"),
         ],
         (
-            "Indented parts are contained in the one above them.",
+            "Indented parts are contained in the one above them. The policies are evaluated "
+            "after a document changed, and their permit is kept until one does.",
             "The rest of (c) is HTTP, TLS, the event loop and the client of the model.",
         ),
     )
@@ -172,6 +211,8 @@ def _pure(exchange: _Exchange) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "identify: token", lambda: exchange.writer.issue_token.identify(Presented(exchange.token))
     yield "parse: JSON and fields", lambda: read_request(parse_strict(exchange.body))
     yield "decide", exchange.decide
+    yield "ask the policies of access", exchange.ask_policies
+    yield "  evaluate them", exchange.evaluate
     yield "minimise", exchange.minimise
     yield "  walk", lambda: transform(exchange.request.body, lambda text, _: text)
     yield "  detect", exchange.find
@@ -236,6 +277,7 @@ async def _begin(clinic: Clinic, writer: Writer) -> _Exchange:
         principal, decision, patient=clinic.patient.reference, conversation=None
     )
     placeholders = Placeholders()
+    policies = TenantPolicies(load_policies(), writer.documents)
     texts = [text for text, _ in leaves(request.body) if text not in STRUCTURE]
     return _Exchange(
         clinic=clinic,
@@ -249,6 +291,14 @@ async def _begin(clinic: Clinic, writer: Writer) -> _Exchange:
         recalled=recalled,
         minimised=_minimise(writer, request, recalled, decision, placeholders),
         placeholders=placeholders,
+        access=Access(
+            documents=writer.documents,
+            policies=policies,
+            emergencies=None,
+            ledger=writer.ledger,
+            clock=installation.clock,
+        ),
+        policies=policies,
         found=[(text, writer.detector.find(text, recalled.known)) for text in texts],
     )
 
