@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from seawall.app.caller import Caller
 from seawall.app.entries import entry
-from seawall.app.ports import SYSTEM_LOG, EndSession, EndSessions, KeepSession, TouchSession
+from seawall.app.ports import (
+    SYSTEM_LOG,
+    EndSession,
+    EndSessions,
+    ForgetExpired,
+    KeepSession,
+    TouchSession,
+)
 from seawall.core.errors import Refused
 from seawall.core.identity.session import Session, SessionLimits
 from seawall.core.policy.principal import Principal
@@ -87,6 +94,12 @@ class Sessions:
         if now_ms - session.seen_ms >= _TOUCH_MS:
             await self._ledger.remember([TouchSession(session.digest, now_ms)])
         return Caller(Principal("user", session.user, session.tenant), session)
+
+    async def forget_expired(self) -> None:
+        """Delete sessions that are too old to be live, and answers to requests that expired."""
+        now_ms = self._clock.now_ms()
+        oldest_ms = now_ms - self._limits.absolute_seconds * 1000
+        await self._ledger.remember([ForgetExpired(oldest_ms, now_ms)])
 
     async def end(self, caller: Caller) -> None:
         """End the caller's own session, as at signing out."""

@@ -13,7 +13,6 @@ from seawall.adapters.gazetteers import load_detector
 from seawall.adapters.keys.ring import EnvelopeKeyRing
 from seawall.adapters.logs import LogNotifier
 from seawall.adapters.models.openai import UpstreamClient
-from seawall.adapters.tokens import SignedTokens
 from seawall.app.archive_ledger import ArchiveLedger
 from seawall.app.ask_model import AskModel
 from seawall.app.backup.recording import RecordBackup
@@ -22,13 +21,13 @@ from seawall.app.count_readings import CountReadings
 from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
 from seawall.app.index_ledger import IndexLedger
-from seawall.app.issue_token import IssueToken
 from seawall.app.payloads import SweepPayloads
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.prune_ledger import PruneLedger
 from seawall.app.recall import Recall
 from seawall.app.record_reading import Auditors, RecordReading
 from seawall.app.rounds import Rounds
+from seawall.compose.access import AccessRoom
 from seawall.compose.archiving import archives_of, planning_of
 from seawall.compose.backup import ScheduledBackups, key_copies
 from seawall.compose.keys import keys_of
@@ -38,11 +37,7 @@ from seawall.compose.publishing import publishing
 from seawall.core.errors import Error, Invalid
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.application import application
-from seawall.http.backup import BackupDoor
 from seawall.http.chat import ChatDoor
-from seawall.http.documents import DocumentsDoor
-from seawall.http.keys import KeysDoor
-from seawall.http.ledger import LedgerDoor
 from seawall.http.metrics import Metrics
 from seawall.http.oauth import TokenDoor
 from seawall.http.server import listen, serving
@@ -55,8 +50,10 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from seawall.app.ports import Detector, ModelClient, Pruner
+    from seawall.compose.api import ApiRoom
     from seawall.compose.database import Appending
     from seawall.compose.installation import Installation
+    from seawall.compose.people import PeopleRoom
 
 _LEASE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 30.0
@@ -98,7 +95,8 @@ class Writer:
         self.replica = random.bytes(8).hex()
         """By which name this process's open exchanges are told from other replicas'."""
         self._asking: list[AskModel] = []
-        self._key_doors: list[KeysDoor] = []
+        self._api: ApiRoom | None = None
+        self._url = ""
         self.indexing = IndexLedger(store=store, ledger=sequencer)
         self.readings = RecordReading(
             store=store, ledger=sequencer, indexing=self.indexing, clock=clock
@@ -114,14 +112,9 @@ class Writer:
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
         )
-        self.issue_token = IssueToken(
-            documents=self.documents,
-            tokens=SignedTokens(installation.ring.key("tokens"), clock),
-            ledger=sequencer,
-            clock=clock,
-            random=random,
-            token_url=installation.settings.token_url,
-        )
+        self.access_room = AccessRoom(installation, self)
+        """Who somebody is, and what they may do."""
+        self.issue_token = self.access_room.issue_token
 
     def _keep_the_ledger(self) -> None:
         """Set up what shows the ledger to the world and keeps it, and the rounds that do so."""
@@ -192,8 +185,10 @@ class Writer:
         except Error:
             # The first fetch of each minute is an entry already; only a number is lost.
             self.notifier.alarm("reading-totals-failed", "", None)
-        for door in self._key_doors:
-            await door.close()
+        if self._api is not None:
+            await self._api.works.close()
+        if "people_room" in self.__dict__:
+            self.people_room.close()
         for ask_model in self._asking:
             ask_model.close()
         if isinstance(self._models, UpstreamClient):
@@ -254,11 +249,27 @@ class Writer:
         await self.ledger.open_log(tenant, self._origin())
         await self.documents.load()
 
+    @cached_property
+    def people_room(self) -> PeopleRoom:
+        """Everything about persons, whose browsers find the server at `origin`."""
+        # It loads what asks authenticators and providers, which few commands do.
+        from seawall.compose.people import PeopleRoom  # noqa: PLC0415
+
+        return PeopleRoom(self._installation, self, self.origin)
+
+    @property
+    def origin(self) -> str:
+        """Where browsers find the server: `https://NAME:PORT`, of the settings and the socket."""
+        return self._url or self._installation.settings.base_url
+
     def application(self) -> Starlette:
         """Return the ASGI application over this folder."""
+        # FastAPI takes its time to load, which only a server needs.
+        from seawall.compose.api import ApiRoom  # noqa: PLC0415
+
         installation = self._installation
         metrics = Metrics()
-        ask_model, keys_door = self._ask_model(), self._keys_door()
+        self._api = ApiRoom(installation, self, self.people_room)
 
         async def is_ready() -> None:
             """Raise while the system's log cannot be read."""
@@ -266,27 +277,12 @@ class Writer:
 
         return application(
             chat=ChatDoor(
-                ask_model=ask_model,
+                ask_model=self._ask_model(),
                 issue_token=self.issue_token,
                 documents=self.documents,
                 metrics=metrics,
             ),
-            tokens=TokenDoor(self.issue_token),
-            backups=BackupDoor(
-                issue_token=self.issue_token,
-                documents=self.documents,
-                recording=self.record_backup,
-            ),
-            documents=DocumentsDoor(issue_token=self.issue_token, documents=self.documents),
-            keys=keys_door,
-            ledger=LedgerDoor(
-                issue_token=self.issue_token,
-                documents=self.documents,
-                auditors=Auditors(frozenset(installation.settings.system_auditors.split())),
-                read_ledger=installation.read_ledger,
-                readings=self.readings,
-                clock=installation.clock,
-            ),
+            tokens=TokenDoor(self.issue_token, installation.settings.token_url),
             tlog=TlogDoor(
                 issue_token=self.issue_token,
                 documents=self.documents,
@@ -296,6 +292,7 @@ class Writer:
                 counting=self.counting,
             ),
             metrics=metrics,
+            more=self._api.routes(),
             is_ready=is_ready,
             refresh=self.documents.refresh,
         )
@@ -321,20 +318,10 @@ class Writer:
             clock=installation.clock,
             random=installation.random,
             replica=self.replica,
+            access=self.access_room.access,
         )
         self._asking.append(ask_model)
         return ask_model
-
-    def _keys_door(self) -> KeysDoor:
-        """Return the door of orders about keys, whose work is ended at the end."""
-        door = KeysDoor(
-            issue_token=self.issue_token,
-            documents=self.documents,
-            managing=self.key_room.managing,
-            random=self._installation.random,
-        )
-        self._key_doors.append(door)
-        return door
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
@@ -349,17 +336,22 @@ class Writer:
         )
         listener = listen(settings.host, settings.port)
         url = f"https://{settings.name}:{listener.getsockname()[1]}"
+        self._url = url
         app = self.application()
         # The lists and expressions live as long as the process: no collection need visit them.
         gc.collect()
         gc.freeze()
+        serving_rounds = [
+            *(watching, *self.rounds),
+            *(*self.access_room.rounds(), *self.people_room.rounds()),
+        ]
         async with serving(app, listener, self.certificate.context) as task:
-            for rounds in (watching, *self.rounds):
+            for rounds in serving_rounds:
                 rounds.start()
             try:
                 yield url, task
             finally:
-                for rounds in (watching, *self.rounds):
+                for rounds in serving_rounds:
                     await rounds.stop()
 
     def _origin(self) -> str:

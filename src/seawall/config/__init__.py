@@ -15,6 +15,7 @@ from seawall.config.secrets import (
     read_database_password,
     read_key_token,
     read_passphrase,
+    read_provider_secret,
 )
 from seawall.config.settings import (
     Settings,
@@ -51,5 +52,6 @@ __all__ = [
     "read_database_password",
     "read_key_token",
     "read_passphrase",
+    "read_provider_secret",
     "read_settings",
 ]

@@ -93,6 +93,11 @@ def read_certificate_password(
     return _read_credential(environment, name, "certificate-password-missing") or ""
 
 
+def read_provider_secret(environment: Mapping[str, str], name: str) -> str | None:
+    """Return a client's secret at an identity provider, read as `read_database_password` reads."""
+    return _read_credential(environment, name, "provider-secret-missing")
+
+
 def read_key_token(environment: Mapping[str, str], name: str) -> str | None:
     """Return a token of the key manager, read as `read_database_password` reads; None if none.
 

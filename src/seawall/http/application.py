@@ -13,16 +13,13 @@ from seawall.core.errors import Error, Missing
 from seawall.http.errors import json_response, respond
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from seawall.http.backup import BackupDoor
     from seawall.http.chat import ChatDoor
-    from seawall.http.documents import DocumentsDoor
-    from seawall.http.keys import KeysDoor
-    from seawall.http.ledger import LedgerDoor
     from seawall.http.metrics import Metrics
     from seawall.http.oauth import TokenDoor
     from seawall.http.tlog import TlogDoor
@@ -33,20 +30,18 @@ _UNDECIDED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 def application(
     *,
-    backups: BackupDoor,
     chat: ChatDoor,
     tokens: TokenDoor,
-    documents: DocumentsDoor,
-    keys: KeysDoor,
-    ledger: LedgerDoor,
     tlog: TlogDoor,
     metrics: Metrics,
+    more: Sequence[BaseRoute] = (),
     is_ready: Callable[[], Awaitable[None]],
     refresh: Callable[[], Awaitable[None]],
 ) -> Starlette:
     """Return the ASGI application; `is_ready` raises one of our errors while it is not.
 
-    `refresh` is awaited before each request that a register decides on; its errors refuse.
+    `more` are the admin API and the pages. `refresh` is awaited before each request that a
+    register decides on; its errors refuse.
     """
 
     async def healthy(_: Request) -> Response:
@@ -70,20 +65,14 @@ def application(
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             Route("/v1/models", chat.models, methods=["GET"]),
             Route("/oauth2/token", tokens.token, methods=["POST"]),
-            Route("/api/backups", backups.record, methods=["POST"]),
-            Route("/api/documents", documents.apply, methods=["POST"]),
-            Route("/api/keys", keys.status, methods=["GET"]),
-            Route("/api/keys", keys.order, methods=["POST"]),
-            Route("/api/keys/work/{id}", keys.work, methods=["GET"]),
-            Route("/api/ledger/entries", ledger.entries, methods=["GET"]),
-            Route("/api/ledger/entries/{index}", ledger.entry, methods=["GET"]),
-            Route("/api/ledger/proof/{index}", ledger.proof, methods=["GET"]),
-            Route("/api/ledger/readings", ledger.record, methods=["POST"]),
+            Route("/oauth2/revoke", tokens.revoke, methods=["POST"]),
+            Route("/.well-known/oauth-authorization-server", tokens.metadata, methods=["GET"]),
             Route("/log/{log}/checkpoint", tlog.checkpoint, methods=["GET"]),
             Route("/log/{log}/tile/{path:path}", tlog.tile, methods=["GET"]),
             Route("/healthz", healthy, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", measured, methods=["GET"]),
+            *more,
         ],
         middleware=[Middleware(_Fresh, refresh=refresh)],
         exception_handlers={404: _no_door, 405: _no_door, Exception: _bug},
