@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from importlib.resources import files
+from typing import Literal, cast
 
 import cedarpy
 import orjson
@@ -94,9 +95,9 @@ def test_who_has_no_role_may_do_nothing(action: Action) -> None:
 
 
 @pytest.mark.parametrize("kind", ["operator", "system"])
-def test_only_persons_and_clients_ask(kind: str) -> None:
+def test_only_persons_and_clients_ask(kind: Literal["operator", "system"]) -> None:
     """An operator's name, which a terminal made, opens nothing over the API."""
-    principal = Principal(kind, "operator", TENANT)  # type: ignore[arg-type]  each kind in turn
+    principal = Principal(kind, "operator", TENANT)
     asker = replace(person(Role.ADMINISTRATOR), principal=principal)
 
     assert "access-refused" == PLAIN.decide(question(asker, Action.OPERATE)).code
@@ -161,7 +162,7 @@ def test_a_question_that_makes_no_sense_is_refused_and_not_raised() -> None:
         person(Role.CLINICIAN),
         Action.VIEW_PATIENT,
         question(person(), Action.VIEW_PATIENT).resource,
-        "treatment",  # type: ignore[arg-type]  a mistake of somebody's
+        cast("Purpose", "treatment"),
     )
     assert (False, "policy-broken") == (PLAIN.decide(broken).allowed, PLAIN.decide(broken).code)
 
@@ -260,6 +261,7 @@ def test_an_action_on_another_kind_of_thing_is_refused() -> None:
 
 def test_an_unknown_asker_is_refused() -> None:
     """Of whom the registers know nothing, nothing is permitted, and nothing broke."""
-    for kind in ("user", "client"):
-        asker = Asker(Principal(kind, "ghost", TENANT))  # type: ignore[arg-type]  each in turn
-        assert "access-refused" == PLAIN.decide(question(asker, Action.READ_LEDGER)).code
+    askers = [Asker(Principal(kind, "ghost", TENANT)) for kind in ("user", "client")]
+    asked = [question(asker, Action.READ_LEDGER) for asker in askers]
+
+    assert ["access-refused"] * 2 == [PLAIN.decide(one).code for one in asked]

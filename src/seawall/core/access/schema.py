@@ -68,6 +68,7 @@ NEEDS_REASON: Final = "needs-reason"
 NEEDS_PURPOSE: Final = "needs-purpose"
 
 
+@cache
 def groups_of(action: Action) -> tuple[str, ...]:
     """Return the groups that an action is in: of what it acts on, and of what it needs."""
     act = ACTS[action]

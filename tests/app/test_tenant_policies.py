@@ -1,0 +1,168 @@
+"""Each tenant's policies are those of its documents as they stand, and memory is bounded."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from access_questions import client, document, person, question, register_of, shipped
+from practice import OPERATOR, TENANT, opened
+from seawall.app.policies import TenantPolicies
+from seawall.core.access.vocabulary import Action, Role
+from seawall.core.policy.principal import Principal
+from seawall.core.policy.purpose import Purpose
+from seawall.core.registers.register import Register
+from seawall.core.registers.spec import Document
+from seawall.core.registers.user import UserSpec
+
+if TYPE_CHECKING:
+    from seawall.core.access.question import Question
+    from seawall.core.phi.detection import Detector
+
+ALL = "forbid (principal, action, resource);"
+TREATING = question(person(Role.CLINICIAN), Action.VIEW_PATIENT, purpose=Purpose.TREATMENT)
+AUDITING = question(client("may_audit"), Action.READ_LEDGER)
+ANN = Document("User", "ann", 1, UserSpec(title="Ann"))
+
+
+class Registers:
+    """The registers of tenants that a test changes."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Register] = {}
+
+    def register(self, tenant: str) -> Register:
+        """Return a tenant's register; a new empty one for who has none, as Documents does."""
+        return self.held.get(tenant, Register())
+
+
+def only(name: str) -> str:
+    """Return a prohibition of what has a name."""
+    return f'forbid (principal, action, resource) when {{ resource.name == "{name}" }};'
+
+
+def test_a_tenant_without_policies_has_the_shipped_ones() -> None:
+    """Who forbids nothing, and who is unknown, shares what is prepared for all."""
+    registers = Registers()
+    registers.held["a"] = register_of(ANN)
+    policies = TenantPolicies(shipped(), registers)
+
+    assert policies.of("a") is policies.of("nobody") is shipped().having({})
+
+
+def test_a_change_counts_at_the_next_question() -> None:
+    """A prohibition that is applied, changed and withdrawn counts as it stands, at once."""
+    registers = Registers()
+    policies = TenantPolicies(shipped(), registers)
+    steps = [
+        (),
+        (document("night", ALL),),
+        (document("night", only("someone"), 2),),
+        (document("night", ALL, 3), document("more", only("x"))),
+        (document("night", ALL, 4, withdrawn=True),),
+    ]
+    found = []
+    for documents in steps:
+        registers.held["a"] = register_of(*documents)
+        found.append(policies.of("a").decide(TREATING).allowed)
+
+    assert [True, False, True, False, True] == found
+
+
+def test_another_document_leaves_what_is_prepared() -> None:
+    """Applying a person prepares no policies anew, and the next change of one still counts."""
+    registers = Registers()
+    policies = TenantPolicies(shipped(), registers)
+    registers.held["a"] = register_of(document("night", ALL))
+    before = policies.of("a")
+    registers.held["a"] = registers.held["a"].having([ANN])
+
+    assert before is policies.of("a")
+    assert before.rule("tenant.night.1") is not None
+
+
+def test_one_tenant_is_not_the_other() -> None:
+    """What one tenant forbids is allowed to another, however they are asked in turn."""
+    registers = Registers()
+    registers.held |= {"a": register_of(document("night", ALL)), "b": register_of()}
+    policies = TenantPolicies(shipped(), registers)
+
+    found = [policies.of(tenant).decide(TREATING).allowed for tenant in "abab"]
+
+    assert [False, True, False, True] == found
+
+
+async def test_what_is_applied_counts_at_once(detector: Detector) -> None:
+    """Applied as documents are, a prohibition counts for the next question."""
+    practice = await opened(detector)
+    policies = TenantPolicies(shipped(), practice.documents)
+    asked = replace(AUDITING, resource=replace(AUDITING.resource, tenant=TENANT))
+    asked = replace(asked, asker=replace(asked.asker, principal=Principal("client", "x", TENANT)))
+    before = policies.of(TENANT).decide(asked).allowed
+    spec = {"title": "no audits", "reason": "a test", "forbid": ALL}
+    await practice.documents.apply(OPERATOR, [{"kind": "Policy", "name": "none", "spec": spec}])
+
+    after = policies.of(TENANT).decide(asked)
+
+    assert (True, False, ("tenant.none.1",)) == (before, after.allowed, after.policies)
+
+
+def test_memory_is_bounded_by_what_was_asked_for_last() -> None:
+    """Of two thousand tenants, each with its own, as many are kept as the bound says."""
+    registers = Registers()
+    for number in range(2_000):
+        registers.held[f"t{number}"] = register_of(document("own", only(f"n{number}")))
+    policies = TenantPolicies(shipped(), registers, most=200)
+    for number in range(2_000):
+        policies.of(f"t{number}")
+    wrong = [
+        number
+        for number in range(0, 2_000, 40)
+        if policies.of(f"t{number}").decide(question_named(f"n{number}")).allowed
+        or not policies.of(f"t{number}").decide(question_named("another")).allowed
+    ]
+
+    assert ([], 100) == (wrong, len(policies))
+
+
+def question_named(name: str) -> Question:
+    """Return a clinician's question about a patient of this name."""
+    asker = person(Role.CLINICIAN)
+    return question(asker, Action.VIEW_PATIENT, name, purpose=Purpose.TREATMENT)
+
+
+def test_a_tenant_of_many_policies_is_still_decided() -> None:
+    """One tenant that is over the bound alone is kept, and nobody else is."""
+    registers = Registers()
+    registers.held["b"] = register_of(document("one", ALL))
+    registers.held["a"] = register_of(*(document(f"n{at}", ALL * 20) for at in range(3)))
+    policies = TenantPolicies(shipped(), registers, most=10)
+    refused = [policies.of(tenant).decide(TREATING).allowed for tenant in "bab"]
+
+    assert ([False, False, False], 1) == (refused, len(policies))
+
+
+def test_a_swap_while_threads_decide_is_never_in_between() -> None:
+    """Asked while documents change, the answer is of one version whole, and then of the new."""
+    registers = Registers()
+    # Each version forbids by two documents; half of one and half of the other would allow.
+    versions = [
+        register_of(document("x", only("ann")), document("y", only("ben"))),
+        register_of(document("x", only("ben"), 2), document("y", only("ann"), 2)),
+    ]
+    registers.held["a"] = versions[0]
+    policies = TenantPolicies(shipped(), registers)
+
+    def ask(turn: int) -> set[bool]:
+        if turn % 5 == 0:
+            registers.held["a"] = versions[turn // 5 % 2]
+        prepared = policies.of("a")
+        return {prepared.decide(question_named(name)).allowed for name in ("ann", "ben")}
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set[bool]().union(*pool.map(ask, range(300)))
+    registers.held["a"] = versions[1]
+
+    assert {False} == found
+    assert ("tenant.x.1",) == policies.of("a").decide(question_named("ben")).policies
