@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import BaseModel
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
 from seawall.app.access import Allowed
 from seawall.app.ledger_query import read_query
@@ -138,7 +138,8 @@ def ledger_room(api: Api, parts: LedgerParts) -> APIRouter:
     @room.get(
         "/proof/{index}",
         summary="Prove an entry",
-        response_class=PlainTextResponse,
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
         openapi_extra={"parameters": [_LOG]},
     )
     async def proof(
