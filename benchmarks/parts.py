@@ -186,8 +186,8 @@ def measure(effort: Effort) -> Table:
             ("sum of the parts", f"{total:,.0f}"),
         ],
         (
-            "Indented parts are contained in the one above them. The policies are evaluated "
-            "after a document changed, and their permit is kept until one does.",
+            "Indented parts are contained in the one above them.",
+            "The policies are evaluated after a document changed; their permit is kept until then.",
             "The rest of (c) is HTTP, TLS, the event loop and the client of the model.",
         ),
     )
