@@ -51,9 +51,7 @@ OUTCOMES = st.sampled_from(
 )
 MANY = st.lists(PATIENTS, max_size=3, unique=True)
 
-ACCESS = st.fixed_dictionaries(
-    {"allowed": st.just(True), "policies": st.lists(NAMES, max_size=2)}
-)
+ACCESS = st.fixed_dictionaries({"allowed": st.just(True), "policies": st.lists(NAMES, max_size=2)})
 EMERGENCIES = st.builds("{}-{}".format, st.sampled_from(["access", "mode", "offline"]), NUMBERS)
 """The ids of emergencies."""
 EMERGENCY = {
@@ -63,6 +61,29 @@ EMERGENCY = {
     "document": EMERGENCIES.map("Emergency/{}@1".format),
     "digest": DIGESTS,
 }
+
+WITH = st.fixed_dictionaries({"documents": NUMBERS, "digest": DIGESTS})
+PERSON_CHANGES = st.fixed_dictionaries(
+    {
+        "document": NAMES.map("User/{}@2".format),
+        "digest": DIGESTS,
+        "person": NAMES,
+        "roles": st.lists(st.sampled_from(["auditor", "clinician"]), max_size=2, unique=True),
+        "standing": st.sampled_from(["active", "suspended", "left"]),
+    },
+    optional={"sessions": st.just("all"), "delay_ms": NUMBERS, "with": WITH},
+)
+REVIEW_ANSWERS = st.fixed_dictionaries(
+    {
+        "document": NAMES.map("ReviewedGrant/{}.0001@2".format),
+        "digest": DIGESTS,
+        "review": NAMES,
+        "item": NAMES.map("{}.0001".format),
+        "granted": st.just("role/clinician"),
+        "answer": st.sampled_from(["confirmed", "revoked", "lapsed", "kept"]),
+    },
+    optional={"reason": DIGESTS, "with": WITH},
+)
 
 FIELDS: Final[dict[str, Any]] = {
     "document.apply": st.fixed_dictionaries(
@@ -241,6 +262,17 @@ FIELDS: Final[dict[str, Any]] = {
     "offline.enrol": st.fixed_dictionaries(
         {"person": NAMES, "factor": DIGESTS},
         optional={"for": NAMES, "codes": NUMBERS, "replaced": st.booleans()},
+    ),
+    "person.join": PERSON_CHANGES,
+    "person.change": PERSON_CHANGES,
+    "person.leave": PERSON_CHANGES,
+    "review.begin": st.fixed_dictionaries(
+        {"review": NAMES, "scope": st.just("all"), "grants": NUMBERS, "with": WITH}
+    ),
+    "review.answer": REVIEW_ANSWERS,
+    "review.lapse": REVIEW_ANSWERS,
+    "review.close": st.fixed_dictionaries(
+        {"review": NAMES, "counts": st.fixed_dictionaries({"lapsed": NUMBERS, "kept": NUMBERS})}
     ),
     "operator.enrol": st.fixed_dictionaries(
         {"operator": NAMES, "factor": DIGESTS, "first": st.booleans()}

@@ -269,6 +269,7 @@ _TOKEN: Final = Pattern(
 _GENERAL: Final = Pattern(c.APPLICATION_ACTIVITY, "E", "use")
 _OPERATION: Final = (interaction("operation"),)
 _CONFIGURED: Final = (c.SECURITY_CONFIGURATION,)
+_ATTRIBUTES: Final = (c.USER_ATTRIBUTES_CHANGED,)
 _WITHOUT_PHI: Final = Pattern(c.REST, "E", "use", _OPERATION, thing=_request)
 """A request that concerns nobody known, and in which no identifier was found."""
 
@@ -354,6 +355,13 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "emergency.end": Pattern(c.SECURITY_ALERT, "E", "use", (c.EMERGENCY_STOPPED,), thing=_document),
     "emergency.review": Pattern(c.AUDIT_LOG_USED, "R", "use", thing=_document),
     "offline.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
+    "person.join": Pattern(c.SECURITY_ALERT, "C", "use", _ATTRIBUTES, thing=_document),
+    "person.change": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
+    "person.leave": Pattern(c.SECURITY_ALERT, "D", "use", _ATTRIBUTES, thing=_document),
+    "review.begin": Pattern(c.APPLICATION_ACTIVITY, "E", "use", thing=_document),
+    "review.answer": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
+    "review.lapse": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
+    "review.close": Pattern(c.APPLICATION_ACTIVITY, "E", "use", thing=_document),
     "operator.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "operator.verify": Pattern(c.USER_AUTHENTICATION, "E", "use"),
     "operator.verified": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
