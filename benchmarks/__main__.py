@@ -17,8 +17,10 @@ from benchmarks import (
     exchanges,
     keys,
     parts,
+    policies,
     production,
     queries,
+    tokens,
 )
 from benchmarks.effort import FULL, QUICK
 
@@ -37,8 +39,10 @@ BENCHMARKS: Final[dict[str, Callable[[Effort], Table]]] = {
     "verifier": auditing.measure,
     "proofs": auditing.measure_proofs,
     "keys": keys.measure,
+    "policies": policies.measure,
     "detection": detection.measure,
     "backup": backup.measure,
+    "tokens": tokens.measure,
 }
 
 

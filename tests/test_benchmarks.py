@@ -64,6 +64,12 @@ ROWS = (
     "backup again, nothing new",
     "restore, everything verified",
     "the disk alone: write and fsync",
+    "joserfc alone, a token",
+    "a token, seen first",
+    "a token, seen again",
+    "a limited token, seen again",
+    "joserfc alone, a token and a proof",
+    "a bound token and its proof, seen first",
 )
 
 

@@ -275,6 +275,8 @@ class IssueToken:
         since = client.tokens_not_before
         if since is not None and issued < since.timestamp():
             return False
+        if key == client.public_key.thumbprint:
+            return True
         return any(key == held.thumbprint for held in client.keys_at(self._clock.now()))
 
     def _check_binding(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime  # noqa: TC003  pydantic reads the annotation
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
@@ -73,7 +74,7 @@ class PublicKey(Spec):
     @property
     def thumbprint(self) -> str:
         """The key's thumbprint by RFC 7638."""
-        return thumbprint(self.model_dump())
+        return _thumbprint(self.kty, self.crv, self.x, self.y)
 
     @model_serializer(mode="wrap")
     def _without_y(self, write: SerializerFunctionWrapHandler) -> dict[str, str]:
@@ -89,6 +90,13 @@ def thumbprint(public_key: dict[str, str]) -> str:
     """Return the SHA-256 thumbprint (RFC 7638) of a key's required members, in base64url."""
     digest = hashlib.sha256(orjson.dumps(public_key, option=orjson.OPT_SORT_KEYS)).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+@lru_cache(maxsize=4_096)
+def _thumbprint(kty: str, crv: str, x: str, y: str | None) -> str:
+    """Return a key's thumbprint, which each request asks for, without making it each time."""
+    members = {"kty": kty, "crv": crv, "x": x, **({} if y is None else {"y": y})}
+    return thumbprint(members)
 
 
 def _raw(part: str) -> bytes:
