@@ -357,7 +357,8 @@ def _fraction(text: str) -> float:
         return number
     if len(text) > _MOST_DIGITS or not 0 < abs(number) < math.inf:
         raise _ChangedError("a number that is too long, too large or too small")
-    if Decimal(f"{number:.{digits - 1}e}") != Decimal(text):
+    # At a power of two the shortest form of a number may be another than the nearest one.
+    if Decimal(text) not in {Decimal(f"{number:.{digits - 1}e}"), Decimal(repr(number))}:
         raise _ChangedError("a number of more digits than are kept")
     return number
 
