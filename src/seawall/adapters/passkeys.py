@@ -57,7 +57,8 @@ class WebPasskeys:
     def __init__(self, *, name: str, origin: str) -> None:
         """Take the server's name and its origin, such as `https://clinic.example:8443`."""
         self._name = name
-        self._origin = origin
+        # As browsers write it: the usual port is not said (RFC 6454, section 6.2).
+        self._origin = origin.removesuffix(":443")
 
     def creation_options(
         self, *, handle: bytes, user: str, title: str, challenge: bytes, held: Sequence[str] = ()

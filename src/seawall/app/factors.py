@@ -27,6 +27,8 @@ from seawall.core.registers.user import UserSpec
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, KeyRing, Ledger, Passwords, Random, SecondFactor, Store
     from seawall.core.policy.grant import Receipt
@@ -182,6 +184,24 @@ class Accounts:
         account = Account.from_json(await self._keys.open(sealed, grant))
         spec = None if person is None else self.spec(person)
         return Opened(person, spec, held, account, receipt.index)
+
+    async def factors(self, by: Principal, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return which kinds of factors persons of a tenant have, and nothing of them.
+
+        It is one entry, however many they are; who has no account is left out.
+        """
+        held = {}
+        for name in names:
+            sealed = await self._sealed(ACCOUNT, Person(by.tenant, name).item)
+            if sealed is not None:
+                held[name] = sealed
+        in_system = Principal(by.kind, by.name, SYSTEM_LOG)
+        said = {"for": by.tenant, "count": len(held)}
+        grant = Grant(await self._record("enrol.view", in_system, said, (ACCOUNT,)))
+        return {
+            name: Account.from_json(await self._keys.open(sealed, grant)).factors
+            for name, sealed in held.items()
+        }
 
     async def keeping(self, opened: Opened, account: Account) -> KeepSealed:
         """Return the write that replaces what was opened, and nothing that was changed since."""
