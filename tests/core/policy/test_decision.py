@@ -260,6 +260,13 @@ def test_policies_are_recorded_where_they_were_asked(register: Register) -> None
     )
 
 
+def test_only_so_many_policies_are_recorded(register: Register) -> None:
+    """However many policies determined it, an entry names the first of them and stays small."""
+    names = tuple(f"tenant.forbids.{number:03}" for number in range(500))
+
+    assert list(names[:32]) == replace(decide(ASKED, register), policies=names).fields()["policies"]
+
+
 def test_agreement_before_endpoint_is_a_bug(register: Register) -> None:
     """The steps have one order: the agreement cannot be looked at first."""
     with pytest.raises(RuntimeError):

@@ -9,7 +9,7 @@ document, an unnamed use case, a feature nobody covers, all refuse.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from seawall.core.policy.purpose import HL7_CODES, PARAGRAPHS
 from seawall.core.registers.agreement import AgreementSpec, Standing
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from seawall.core.registers.register import Register
     from seawall.core.registers.spec import Document
+
+_MOST_POLICIES: Final = 32
+"""So many policies an entry names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Decision:
             "documents": list(self.determined_by),
         }
         if self.policies is not None:
-            recorded["policies"] = list(self.policies)
+            recorded["policies"] = list(self.policies[:_MOST_POLICIES])
         if self.refusal:
             recorded["code"] = self.refusal.code
         if self.use_case:

@@ -51,7 +51,7 @@ def refuse_clinical(kinds: Collection[str], sees: Sees) -> Refusal | None:
 def applied(use_case: Document[UseCaseSpec]) -> dict[str, Any]:
     """Return the scope of a use case as an entry records it: names, and never a justification."""
     sees = use_case.spec.sees
-    elements, further = _bounded(Scope(sees.elements).texts())
+    elements, further = _bounded(sorted(sees.named - sees.identifiers))
     recorded: dict[str, Any] = {
         "identifiers": sorted(sees.identifiers),
         "elements": elements,
