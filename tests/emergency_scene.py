@@ -22,6 +22,7 @@ from seawall.app.index_ledger import IndexLedger
 from seawall.app.offline_factors import OfflineFactors
 from seawall.app.policies import TenantPolicies
 from seawall.app.ports import KeepPatient
+from seawall.app.record_reading import RecordReading
 from seawall.app.sessions import Sessions
 from seawall.core.access.emergency import WARNING
 from seawall.core.access.vocabulary import Role
@@ -94,13 +95,16 @@ class Replica:
         }
         self.glass = EmergencyAccess(**ours, store=keys.store, keys=keys.ring)
         self.mode = EmergencyMode(**ours)
+        indexing = IndexLedger(store=keys.store, ledger=keys.ledger)
         self.history = EmergencyHistory(
-            current=self.current,
-            store=keys.store,
-            clock=keys.clock,
-            indexing=IndexLedger(store=keys.store, ledger=keys.ledger),
+            current=self.current, store=keys.store, clock=keys.clock, indexing=indexing
         )
-        self.reviews = EmergencyReviews(**ours, store=keys.store, history=self.history)
+        self.reviews = EmergencyReviews(
+            **ours,
+            store=keys.store,
+            history=self.history,
+            readings=RecordReading(**shared, indexing=indexing),
+        )
         self.sessions = Sessions(
             **shared, documents=self.documents, random=keys.random, limits=SessionLimits()
         )
@@ -111,7 +115,7 @@ class Replica:
             steps=steps,
             sessions=self.sessions,
             gate=gate,
-            indexing=IndexLedger(store=keys.store, ledger=keys.ledger),
+            indexing=indexing,
             keys=keys.ring,
             factor=TimeCodes(keys.random, "Seawall"),
             notifier=notifier,

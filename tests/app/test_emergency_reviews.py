@@ -8,7 +8,9 @@ import pytest
 
 from emergency_scene import TYPED, EmergencyScene
 from key_scene import ANN, BEN, CLINIC
+from seawall.app.caller import Caller
 from seawall.core.errors import Conflict, Invalid, Refused
+from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from seawall.app.emergency_access import Begun
@@ -65,6 +67,17 @@ async def test_the_list_can_leave_out_what_was_reviewed(scene: EmergencyScene) -
     opened = await scene.one.history.listed(CLINIC, open_only=True)
     own = await scene.one.history.listed(CLINIC, person="carla")
     assert ([second.id], [first.id]) == ([one.id for one in opened], [one.id for one in own])
+
+
+async def test_a_service_has_none_of_its_own(scene: EmergencyScene) -> None:
+    """Even if it is called as a person is."""
+    await break_glass(scene)
+    service = Caller(Principal("client", "carla", CLINIC))
+    found = [
+        await scene.one.reviews.listed(caller, is_own=True)
+        for caller in (service, scene.caller("carla"))
+    ]
+    assert [0, 1] == [len(one) for one in found]
 
 
 async def test_states_follow_time_and_reviews(scene: EmergencyScene) -> None:

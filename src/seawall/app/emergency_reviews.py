@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ledger_query import MOST
 from seawall.app.ports import Query
+from seawall.app.record_reading import Reading
 from seawall.app.successions import line_of
 from seawall.core.access.emergency import (
     Finding,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from seawall.app.emergencies import CurrentEmergencies, EmergencySteps, TypedTexts
     from seawall.app.index_ledger import IndexLedger
     from seawall.app.ports import Clock, Notifier, Store
+    from seawall.app.record_reading import RecordReading
     from seawall.core.registers.emergency import EmergencySpec
     from seawall.core.registers.spec import Document
 
@@ -228,10 +230,12 @@ class EmergencyReviews:
         documents: Documents,
         steps: EmergencySteps,
         typed: TypedTexts,
+        readings: RecordReading,
         store: Store,
         notifier: Notifier,
         clock: Clock,
     ) -> None:
+        self._readings = readings
         self._access = access
         self._current = current
         self._history = history
@@ -242,6 +246,22 @@ class EmergencyReviews:
         self._notifier = notifier
         self._clock = clock
         self._told: dict[str, datetime] = {}
+
+    async def listed(
+        self, caller: Caller, *, open_only: bool = False, is_own: bool = False
+    ) -> list[Told]:
+        """Return emergencies with what was done under them, once that reading is recorded.
+
+        Whoever asks was let read the ledger, or asks for their own.
+        """
+        if is_own and caller.principal.kind != "user":
+            return []  # a service may be called as a person is
+        await self._documents.refresh()
+        tenant, person = caller.principal.tenant, caller.principal.name
+        await self._readings.record(caller.principal, reading_of(tenant))
+        return await self._history.listed(
+            tenant, open_only=open_only, person=person if is_own else None
+        )
 
     async def texts(self, caller: Caller, name: str) -> dict[str, str]:
         """Return what was typed about an emergency, to one who is about to review it.
@@ -317,6 +337,11 @@ class EmergencyReviews:
                 "ask another privacy officer or security officer",
             )
         return allowed
+
+
+def reading_of(log: str) -> Reading:
+    """Return the reading of a log that the list of emergencies is."""
+    return Reading("list", log, Query(facets=(("action", "emergency.begin"),)))
 
 
 def read_finding(said: str) -> Finding:
