@@ -26,6 +26,8 @@ class Effort:
     """CPU time for each part of an exchange and for detection."""
     data_keys: int
     """Data keys that are wrapped anew."""
+    decisions: int
+    """Of the access policies, by each way of asking them."""
 
 
 FULL = Effort(
@@ -38,6 +40,7 @@ FULL = Effort(
     backup_megabytes=1_000,
     part_seconds=0.5,
     data_keys=100_000,
+    decisions=20_000,
 )
 QUICK = Effort(
     rounds=1,
@@ -49,4 +52,5 @@ QUICK = Effort(
     backup_megabytes=4,
     part_seconds=0.02,
     data_keys=300,
+    decisions=40,
 )

@@ -68,9 +68,9 @@ def test_a_slice_decides_as_the_whole_set_under_the_schema(asked: Question) -> N
         "principal": uid,
         "action": {"type": "Action", "id": asked.action.value},
         "resource": thing,
-        "context": engine._context(asked),
+        "context": engine.context_of(asked),
     }
-    entities = orjson.dumps(engine._entities(asked, uid, thing)).decode()
+    entities = orjson.dumps(engine.entities_of(asked, uid, thing)).decode()
     whole = cedarpy.is_authorized(request, TEXT, entities, schema_text())
 
     assert ([], whole.allowed) == (whole.diagnostics.errors, PLAIN.decide(asked).allowed)

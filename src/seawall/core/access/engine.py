@@ -41,7 +41,7 @@ LACKING: Final = {
 Of several the first is the answer's code: whoever signs in with two factors, and says
 for which purpose and why, is asked for a fresh factor last, when it helps.
 """
-_ACTIONS: Final[dict[Action, dict[str, Any]]] = {
+ACTIONS: Final[dict[Action, dict[str, Any]]] = {
     action: {
         "uid": {"type": "Action", "id": action.value},
         "attrs": {},
@@ -179,7 +179,7 @@ class Prepared:
         kind, action = question.asker.principal.kind, question.action
         if kind not in _KINDS or ACTS[action].on is not question.resource.on:
             return Answer(False, (), "access-refused")
-        (verdict,) = self._evaluate(question, [_context(question)])
+        (verdict,) = self._evaluate(question, [context_of(question)])
         if verdict.is_broken:
             return Answer(False, verdict.broken, "policy-broken")
         if verdict.allowed:
@@ -223,13 +223,13 @@ class Prepared:
         requests = [
             {
                 "principal": uid,
-                "action": _ACTIONS[action]["uid"],
+                "action": ACTIONS[action]["uid"],
                 "resource": thing,
                 "context": orjson.dumps(context).decode(),
             }
             for context in contexts
         ]
-        entities = orjson.dumps([*_entities(question, uid, thing), _ACTIONS[action]]).decode()
+        entities = orjson.dumps([*entities_of(question, uid, thing), ACTIONS[action]]).decode()
         results = cedarpy.is_authorized_batch(requests, self._slice(action), entities)
         return [self._verdict(result) for result in results]
 
@@ -276,9 +276,10 @@ def _id_of(question: Question) -> str:
     return f"{resource.kind}/{resource.name}" if resource.kind else resource.name
 
 
-def _entities(
+def entities_of(
     question: Question, uid: Mapping[str, str], resource: Mapping[str, str]
 ) -> list[dict[str, Any]]:
+    """Return who asks and what about, as Cedar has entities, under these names."""
     asker, thing = question.asker, question.resource
     attributes: dict[str, Any] = {"tenant": asker.principal.tenant, "name": asker.principal.name}
     if asker.principal.kind == "client":
@@ -297,7 +298,8 @@ def _entities(
     ]
 
 
-def _context(question: Question) -> dict[str, Any]:
+def context_of(question: Question) -> dict[str, Any]:
+    """Return what is known when somebody asks, as Cedar has it."""
     asker = question.asker
     context: dict[str, Any] = {
         "hasReason": question.has_reason,
@@ -319,6 +321,6 @@ def _supplied(question: Question) -> list[tuple[Purpose | None, dict[str, Any]]]
     asker = replace(question.asker, has_second_factor=True, factor_age_ms=0)
     is_open = question.purpose is None and ACTS[question.action].needs_purpose
     return [
-        (purpose, _context(replace(question, asker=asker, has_reason=True, purpose=purpose)))
+        (purpose, context_of(replace(question, asker=asker, has_reason=True, purpose=purpose)))
         for purpose in (Purpose if is_open else (question.purpose,))
     ]
