@@ -34,10 +34,16 @@ OPERATOR = "operator"
 
 def init(
     tenant: Annotated[str, typer.Option("--tenant", help="Name of the first tenant.")],
+    admin: Annotated[
+        str, typer.Option("--admin", help="The user name of the tenant's first person.")
+    ] = "admin",
     data_dir: DataDir = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Make a data folder: key ring, database, certificate, a tenant and its operator's key."""
+    """Make a data folder: key ring, database, certificate, a tenant, its operator's key.
+
+    The tenant's first person, an administrator and security officer, enrols by the link.
+    """
     settings = read_settings(data_dir, environment())
     passphrase = read_passphrase(settings.data_dir, environment(), passphrase_file)
     check_tenant(tenant)
@@ -46,17 +52,26 @@ def init(
         installation = Installation.open(settings, passphrase)
     else:
         installation = Installation.create(settings, passphrase)
-    asyncio.run(_first_tenant(installation, tenant))
+    link = asyncio.run(_first_tenant(installation, tenant, admin))
     installation.certificate()
     say(f"made {settings.data_dir} with the tenant {tenant}")
     warn_of_keys(settings)
     say("next: seawall apply -f DOCUMENTS, then seawall serve")
+    if link is not None:
+        say(f"then {admin} enrols, once and within a day, at the address that follows")
+        typer.echo(link)
 
 
-async def _first_tenant(installation: Installation, tenant: str) -> None:
+async def _first_tenant(installation: Installation, tenant: str, admin: str) -> str | None:
+    """Begin the tenant; return where its first person enrols, or None if it has one."""
     async with installation.write() as writer:
         await writer.open_tenant(tenant)
         await register_operator(writer, installation.settings.data_dir, tenant)
+        if any(document.kind == "User" for document in writer.documents.register(tenant)):
+            return None
+        by = Principal("operator", OPERATOR, tenant)
+        invited = await writer.people_room.enrol.first(by, admin, admin)
+        return f"{writer.people_room.origin}/enrol#{invited.link}"
 
 
 async def register_operator(writer: Writer, folder: Path, tenant: str) -> None:

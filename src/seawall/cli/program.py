@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from seawall.cli import (
+    access,
     backup,
     crypto,
     database,
@@ -15,7 +16,9 @@ from seawall.cli import (
     keys,
     ledger,
     patient,
+    review,
     token,
+    user,
     witness,
 )
 
@@ -41,4 +44,7 @@ app.add_typer(database.commands, name="database")
 app.command()(crypto.crypto)
 app.add_typer(dataset.commands, name="dataset")
 app.add_typer(patient.commands, name="patient")
+app.add_typer(access.commands, name="access")
+app.add_typer(user.commands, name="user")
+app.add_typer(review.commands, name="review")
 app.add_typer(witness.commands, name="witness")
