@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.spec import Spec
 
-CHANGING: Final = (
-    *("document.apply", "person.join", "person.change", "person.leave"),
-    *("review.answer", "review.lapse"),
-)
-"""The actions of entries that name a new version of a document that is applied, in `document`."""
+_RECORDED_AS: Final = {
+    "User": ("person.join", "person.change", "person.leave", "review.answer", "review.lapse"),
+    "Client": ("review.answer", "review.lapse", "document.apply"),
+}
+"""The actions of entries that name a new version in `document`, where it is not the usual one."""
 
 _TRIES: Final = 3
 """So often a change is made again because another process changed who holds a role."""
 _GUARD_MS: Final = 3_600_000
 _SPENT: Final = "assertion-reused"
 """What the ledger says of a digest that was spent: an assertion's, or of who held what."""
+
+
+def recorded_as(kind: str) -> tuple[str, ...]:
+    """Return the actions of the entries that tell of a kind's versions."""
+    return _RECORDED_AS.get(kind, ("document.apply",))
 
 
 @dataclass(frozen=True, slots=True)

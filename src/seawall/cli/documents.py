@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from seawall.app.documents import recorded_as
 from seawall.app.ledger_query import MOST
 from seawall.app.ports import Query
 from seawall.app.record_reading import Reading, find_within
@@ -164,14 +165,9 @@ async def _history(
 ) -> list[dict[str, Any]]:
     """Read a document's history out of the ledger, where each change is an entry."""
     chosen = await choose_tenant(installation, tenant)
-    query = Query((("action", "document.apply"),), last=MOST)
-    readings = await readings_of(installation, chosen)
-    recorded = await readings.record(Reading("list", chosen, query))
-    found = page = await find_within(installation.store, chosen, query, recorded.size)
-    while len(page) == MOST:
-        query = replace(query, before=page[0][0])
-        page = await find_within(installation.store, chosen, query, recorded.size)
-        found = page + found
+    found = []
+    for action in recorded_as(kind):
+        found += await _recorded(installation, chosen, action)
     return [
         {
             "document": entry["document"],
@@ -183,6 +179,21 @@ async def _history(
         for index, entry in ((index, decode(raw)) for index, raw in sorted(found))
         if entry["document"].rpartition("@")[0] == f"{kind}/{name}"
     ]
+
+
+async def _recorded(
+    installation: Installation, tenant: str, action: str
+) -> list[tuple[int, bytes]]:
+    """Return every entry of an action, found in pages, after the reading was recorded."""
+    query = Query((("action", action),), last=MOST)
+    readings = await readings_of(installation, tenant)
+    recorded = await readings.record(Reading("list", tenant, query))
+    found = page = await find_within(installation.store, tenant, query, recorded.size)
+    while len(page) == MOST:
+        query = replace(query, before=page[0][0])
+        page = await find_within(installation.store, tenant, query, recorded.size)
+        found = page + found
+    return found
 
 
 def read_documents(path: Path) -> Iterator[dict[str, Any]]:
