@@ -22,6 +22,7 @@ from seawall.http.api.acting import acting_room
 from seawall.http.api.application import api_application
 from seawall.http.api.backups import backups_room
 from seawall.http.api.documents import documents_room
+from seawall.http.api.emergency import emergency_room, offline_room
 from seawall.http.api.exchanges import exchanges_room, payloads_room
 from seawall.http.api.guard import Api
 from seawall.http.api.keys import keys_room
@@ -103,6 +104,10 @@ class ApiRoom:
             enrol_room(api, people.enrol, api.origin),
             persons_room(api, people.workforce),
             reviews_room(api, people.reviews),
+            emergency_room(
+                api, people.emergency_access, people.emergency_mode, people.emergency_reviews
+            ),
+            offline_room(api, people.offline),
             access_room(api, room.explaining, table),
             documents_room(api, writer.documents),
             exchanges_room(api, self._viewing()),
