@@ -69,10 +69,11 @@ class Workplace:
             documents=self.documents, sessions=self.sessions, store=self.store, clock=self.clock
         )
         indexing = IndexLedger(store=self.store, ledger=self.ledger)
+        self.evidence = ReviewEvidence(store=self.store, indexing=indexing, clock=self.clock)
         self.reviews = AccessReviews(
             **parts,
             documents=self.documents,
-            evidence=ReviewEvidence(store=self.store, indexing=indexing, clock=self.clock),
+            evidence=self.evidence,
             keys=self.keys,
             notifier=self.notifier,
         )

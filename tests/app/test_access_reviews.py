@@ -441,6 +441,30 @@ async def test_a_closing_that_broke_off_is_gone_on_with() -> None:
     assert (1, 2) == (await place.reviews.close_overdue(), len(place.entries("review.lapse")))
 
 
+async def test_two_replicas_close_a_review_once() -> None:
+    """Whoever comes second finds that it was done, and that is no failure."""
+    place = await begun(CLINICIANS)
+    parts: dict[str, Any] = {"store": place.store, "ledger": place.ledger, "clock": place.clock}
+    documents = type(place.documents)(**parts)
+    await documents.load()
+    other = type(place.reviews)(
+        **parts,
+        documents=documents,
+        evidence=place.evidence,
+        keys=place.keys,
+        notifier=place.notifier,
+    )
+    place.clock.advance(9 * DAY)
+
+    closed = [await place.reviews.close_overdue(), await other.close_overdue()]
+
+    assert ([1, 0], 2, 1) == (
+        closed,
+        len(place.entries("review.lapse")),
+        len(place.entries("review.close")),
+    )
+
+
 async def test_a_closed_review_is_not_closed_again() -> None:
     """Closing twice is a conflict."""
     place = await begun(CLINICIANS)
