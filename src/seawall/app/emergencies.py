@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
+    from seawall.app.policies import Registers
     from seawall.app.ports import Clock, KeyRing, Ledger, Store
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.emergency import What
@@ -44,7 +45,7 @@ _DIGITS: Final = 16
 class CurrentEmergencies:
     """The emergencies of every tenant; the `Emergencies` of app/access.py."""
 
-    def __init__(self, *, documents: Documents, clock: Clock) -> None:
+    def __init__(self, *, documents: Registers, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
         self._read: dict[str, tuple[Register, tuple[Document[EmergencySpec], ...]]] = {}
