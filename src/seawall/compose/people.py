@@ -216,7 +216,10 @@ class PeopleRoom:
     def emergency_reviews(self) -> EmergencyReviews:
         """What shows and reviews emergencies."""
         return EmergencyReviews(
-            history=self.emergency_history, store=self._installation.store, **self._emergency
+            history=self.emergency_history,
+            readings=self._writer.readings,
+            store=self._installation.store,
+            **self._emergency,
         )
 
     @cached_property
