@@ -270,3 +270,14 @@ async def _is_refused(rooms: Rooms, method: str, path: str) -> bool:
     body = bodies.get(path, {}) if method != "GET" else None
     reply = await rooms.scene.send(method, f"/api{named}", rooms.scene.person(), body)
     return code_of(reply) == "access-refused"
+
+
+@pytest.mark.parametrize(("kind", "status"), [(None, 404), ("text/plain", 415)])
+async def test_a_program_may_leave_out_what_its_body_is(
+    rooms: Rooms, kind: str | None, status: int
+) -> None:
+    """It has a token, which no page of another site has; what it does say counts."""
+    headers = {**rooms.scene.client(), **({} if kind is None else {"Content-Type": kind})}
+    raw = b'{"principal": "user/nobody", "action": "operate", "resource": "Installation/*"}'
+    reply = await rooms.scene.send("POST", "/api/access/explain", headers, raw=raw)
+    assert status == reply.status_code

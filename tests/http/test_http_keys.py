@@ -100,13 +100,13 @@ def test_an_error_comes_back_as_it_was(door: Door) -> None:
 def test_a_client_needs_its_documents_word(door: Door, method: str, path: str) -> None:
     """Off unless said, for looking too."""
     reply = door.send(method, path, {"do": "rewrap"} if method == "POST" else None, "bare")
-    assert (403, "keys-not-granted") == (reply.status, reply.code)
+    assert (403, "access-refused") == (reply.status, reply.code)
 
 
 def test_an_order_needs_the_second_factor_in_headers(door: Door) -> None:
     """Without them it is refused; nothing is begun."""
     reply = door.send("POST", "/api/keys", {"do": "rewrap"})
-    assert (403, "step-up-needed") == (reply.status, reply.code)
+    assert (401, "step-up-needed") == (reply.status, reply.code)
 
 
 def test_a_further_operator_is_enrolled_over_the_api(door: Door) -> None:
@@ -115,7 +115,7 @@ def test_a_further_operator_is_enrolled_over_the_api(door: Door) -> None:
     without = door.send("POST", "/api/keys", order)
     made = door.send("POST", "/api/keys", order, **door.proof())
     again = door.send("POST", "/api/keys", order, **door.proof())
-    assert [(403, "step-up-needed"), (200, ""), (403, "enrol-at-terminal")] == [
+    assert [(401, "step-up-needed"), (200, ""), (403, "enrol-at-terminal")] == [
         (one.status, one.code if one.status != 200 else "") for one in (without, made, again)
     ]
     assert made.json()["uri"].startswith("otpauth://totp/")

@@ -100,15 +100,15 @@ def test_a_parameter_given_twice_is_refused(server: Server) -> None:
     """Nobody has to guess which of two filters counts."""
     reply = server.send("GET", "/api/ledger/entries?last=1&last=2", headers=server.headers("admin"))
 
-    assert "reading-invalid" == reply.code
+    assert "parameter-twice" == reply.code
 
 
 @pytest.mark.parametrize(
     ("client", "log", "code"),
     [
-        ("app", "tenant", "audit-not-granted"),
-        ("app", "system", "audit-not-granted"),
-        ("auditor", "system", "audit-not-granted"),
+        ("app", "tenant", "access-refused"),
+        ("app", "system", "access-refused"),
+        ("auditor", "system", "access-refused"),
         ("auditor", "tenant", "answered"),
         ("admin", "system", "answered"),
     ],
