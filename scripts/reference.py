@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 
+from seawall.adapters.policies import load_policies
 from seawall.cli import app
 from seawall.core import errors
+from seawall.core.access.matrix import matrix, matrix_markdown
+from seawall.core.access.schema import schema_text
 from seawall.core.gateway.exchange import TRANSITIONS
 from seawall.core.gateway.openai_chat import MESSAGE_FIELDS, REQUEST_FIELDS, Treatment
 from seawall.core.phi.identifiers import PARAGRAPHS
@@ -77,6 +80,15 @@ An event that is not in the table raises an error and changes nothing: there is 
 RECEIVED to SENT that does not pass RECORDED.
 """
 
+_MATRIX: Final = """\
+# Who may do what
+
+For whoever gives somebody a role, or a client a power. Each cell was asked of the policies of
+this release, with everything present that can be supplied; `seawall access matrix` prints the
+same for a terminal, and `seawall access explain` says why for one case. How the policies decide
+is [a page of its own](access-policies.md).
+
+"""
 _CODES: Final = """\
 For whoever meets an error of Seawall's: each code, what it says, and what to do next.
 
@@ -262,6 +274,11 @@ def documents() -> str:
     return "\n".join(parts)
 
 
+def access_matrix() -> str:
+    """Return the page of who may do what, as the shipped policies answer."""
+    return _MATRIX + matrix_markdown(matrix(load_policies().having({})))
+
+
 def exchange_states() -> str:
     """Return the diagram of an exchange's states."""
     lines = [
@@ -309,6 +326,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/documents.md": documents,
     "docs/reference/exchange-states.md": exchange_states,
     "docs/reference/error-codes.md": error_codes,
+    "docs/reference/access-matrix.md": access_matrix,
+    "src/seawall/rules/access.cedarschema": schema_text,
 }
 
 
@@ -316,9 +335,14 @@ def stale() -> list[str]:
     """Return the pages that are not what the code says."""
     return [
         name
-        for name, page in PAGES.items()
-        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != _NOTE + page()
+        for name in PAGES
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != _written(name)
     ]
+
+
+def _written(name: str) -> str:
+    """Return a page as its file has it; what is no page says itself where it comes from."""
+    return (_NOTE if name.endswith(".md") else "") + PAGES[name]()
 
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -504,9 +528,9 @@ def main() -> int:
         for name in found:
             print(f"{name} is not what the code says: run `make reference`")
         return 1 if found else 0
-    for name, page in PAGES.items():
+    for name in PAGES:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / name).write_text(_NOTE + page(), encoding="utf-8")
+        (ROOT / name).write_text(_written(name), encoding="utf-8")
         print(f"wrote {name}")
     return 0
 

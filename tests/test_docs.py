@@ -50,6 +50,7 @@ DOCS: Final = ROOT / "docs"
 GENERATED: Final = {
     DOCS / "reference" / name
     for name in (
+        "access-matrix.md",
         "command-line.md",
         "documents.md",
         "error-codes.md",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,3 +245,19 @@ def test_deciding_from_many_threads_is_deciding() -> None:
         found = list(pool.map(prepared.decide, asked * 4))
 
     assert expected * 4 == found
+
+
+def test_the_example_of_the_page_forbids_as_it_says() -> None:
+    """The document that the page shows is applied, and stops an auditor but no officer."""
+    page = Path(__file__).parents[3] / "docs" / "reference" / "access-policies.md"
+    fence = page.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+    kind, name, spec = read_document(yaml.safe_load(fence))
+    Register().next_version(kind, name, spec)
+    prepared = shipped().having({name: spec.model_dump()["forbid"]})
+    answers = [
+        prepared.decide(question(person(role), Action.EXPORT_LEDGER))
+        for role in (Role.AUDITOR, Role.PRIVACY_OFFICER)
+    ]
+
+    assert [False, True] == [answer.allowed for answer in answers]
+    assert ("tenant.no-exports.exports",) == answers[0].policies

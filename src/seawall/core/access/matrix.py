@@ -147,7 +147,8 @@ def matrix_markdown(rows: list[Row]) -> str:
                     f"| `{row.action}`: {ACTS[row.action].title} | {row.needs} | {cells} |"
                 )
         parts.append("")
-    return "\n".join([*parts, "## How to read it\n", *(f"- {line}" for line in _meaning())]) + "\n"
+    meaning = (f"- {line.replace('*', '`*`')}" for line in _meaning())
+    return "\n".join([*parts, "## How to read it\n", *meaning]) + "\n"
 
 
 def _row(policies: Prepared, action: Action) -> Row:
