@@ -56,6 +56,20 @@ def test_intent_names_what_was_found_and_what_left(server: Server) -> None:
     assert 1 == len(intent["patients"])
 
 
+def test_intent_names_the_policies_and_the_scope(server: Server) -> None:
+    """In the product the policies are always asked, and the intent says what a use case may see."""
+    reply = server.ask("Remind them.", use_case="appointment-reminders")
+    decision = server.clinic.entries()[reply.entry]["decision"]
+
+    assert ["service.asks-models"] == decision["policies"]
+    assert decision["scope"] == {
+        "identifiers": ["DATE", "NAME", "PHONE"],
+        "elements": [],
+        "clinical_text": False,
+        "entire_record": False,
+    }
+
+
 def test_unmatched_identifiers_are_recorded_as_unattributed(server: Server) -> None:
     """An exchange with identifiers that match nobody says so in its intent."""
     reply = server.ask("Patient: Quentin Ashworth-Vale, SSN 123-45-6789.")
