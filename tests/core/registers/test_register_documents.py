@@ -46,6 +46,11 @@ VALID: dict[str, dict[str, Any]] = {
     "LegalHold": {"matter": "Docket 26-118", "placed": "2026-01-01"},
     "RoleScope": {"title": "Clinicians", "justification": "They treat."},
     "User": {"title": "Anna Berg"},
+    "Policy": {
+        "title": "No exports",
+        "reason": "They are made by hand.",
+        "forbid": 'forbid (principal, action == Action::"export-patient", resource);',
+    },
 }
 
 NAMED: dict[str, str] = {"RoleScope": "clinician"}
