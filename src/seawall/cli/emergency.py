@@ -140,7 +140,7 @@ def _told(one: dict[str, Any]) -> Text:
         lines.append(("patient", one["patient"]))
     if one["what"] != "offline":
         end = "until" if one["ended"] is None else "to"
-        lines.append(("lasted", f"{_at(one['began'])} {end} {_at(one['ended'] or one['until'])}"))
+        lines.append(("time", f"{_at(one['began'])} {end} {_at(one['ended'] or one['until'])}"))
     else:
         lines.append(("when", _at(one["began"])))
     did = ", ".join(f"{name} {count:,}" for name, count in one["did"].items()) or "nothing"

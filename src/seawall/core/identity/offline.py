@@ -3,7 +3,7 @@
 For people who sign in at an identity provider, for the day when it does not answer. A
 code of the paper and the code that the device shows are asked for together; each works
 once. Both are things that somebody has: the paper is kept where a key would be, the
-device unlocks by its owner. 45 CFR 164.312(a)(2)(ii), (d); NIST SP 800-63B, look-up
+device unlocks by its owner. 45 CFR 164.312(a)(2)(ii), 164.312(d); NIST SP 800-63B, look-up
 secrets: a code of 112 bits or more needs no slow hash.
 """
 
