@@ -52,6 +52,31 @@ OUTCOMES = st.sampled_from(
 MANY = st.lists(PATIENTS, max_size=3, unique=True)
 
 ACCESS = st.fixed_dictionaries({"allowed": st.just(True), "policies": st.lists(NAMES, max_size=2)})
+NETWORKS = st.text("0123456789abcdef", min_size=32, max_size=32)
+OPENED_ACCOUNTS = st.fixed_dictionaries(
+    {
+        "person": NAMES,
+        "network": NETWORKS,
+        "grant": st.fixed_dictionaries(
+            {
+                "kinds": st.just(["person.account"]),
+                "subjects": st.just(["system"]),
+                "until": NUMBERS,
+            }
+        ),
+    },
+    optional={"for": NAMES, "method": st.sampled_from(["password", "passkey", "code"])},
+)
+ENDED_TRIES = st.fixed_dictionaries(
+    {"attempt": NUMBERS, "outcome": st.sampled_from(["accepted", "half", "recovered", "refused"])},
+    optional={
+        "person": NAMES,
+        "for": NAMES,
+        "because": CODES,
+        "network": NETWORKS,
+        "method": st.sampled_from(["password", "passkey", "code", "recovery"]),
+    },
+)
 EMERGENCIES = st.builds("{}-{}".format, st.sampled_from(["access", "mode", "offline"]), NUMBERS)
 """The ids of emergencies."""
 EMERGENCY = {
@@ -274,6 +299,30 @@ FIELDS: Final[dict[str, Any]] = {
     "review.close": st.fixed_dictionaries(
         {"review": NAMES, "counts": st.fixed_dictionaries({"lapsed": NUMBERS, "kept": NUMBERS})}
     ),
+    "sign-in.attempt": OPENED_ACCOUNTS,
+    "sign-in.outcome": ENDED_TRIES,
+    "sign-in.limited": st.fixed_dictionaries(
+        {"person": NAMES, "limit": st.just("person-place"), "network": NETWORKS},
+        optional={"for": NAMES},
+    ),
+    "step-up.attempt": OPENED_ACCOUNTS,
+    "step-up.outcome": ENDED_TRIES,
+    "enrol.invite": st.fixed_dictionaries(
+        {"person": NAMES, "for": NAMES, "replaced": st.booleans(), "until_ms": NUMBERS},
+        optional={"access": ACCESS},
+    ),
+    "enrol.attempt": OPENED_ACCOUNTS,
+    "enrol.outcome": st.fixed_dictionaries(
+        {"person": NAMES, "attempt": NUMBERS},
+        optional={
+            "for": NAMES,
+            "outcome": st.sampled_from(["begun", "enrolled", "refused"]),
+            "because": CODES,
+            "factors": st.lists(st.sampled_from(["password", "passkey"]), unique=True),
+        },
+    ),
+    "enrol.view": st.fixed_dictionaries({"for": NAMES, "count": NUMBERS}),
+    "enrol.decoy": st.just({}),
     "operator.enrol": st.fixed_dictionaries(
         {"operator": NAMES, "factor": DIGESTS, "first": st.booleans()}
     ),

@@ -37,6 +37,7 @@ _ELSEWHERE: Final = frozenset({"v", "at", "action", "tenant", "actor", "patients
 _ENDS: Final = (
     *("exchange.outcome", "ledger.pruned", "dataset.opened"),
     *("keys.rotated", "keys.rewrapped", "operator.verified"),
+    *("sign-in.outcome", "step-up.outcome", "enrol.outcome"),
 )
 """Actions that are how something ended."""
 
@@ -47,6 +48,10 @@ _OUTCOMES: Final = {
     "rotated": "0",
     "rewrapped": "0",
     "accepted": "0",
+    "half": "0",
+    "recovered": "0",
+    "begun": "0",
+    "enrolled": "0",
     "refused": "8",
     "waiting": "8",
     "abandoned": "4",
@@ -362,6 +367,16 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "review.answer": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
     "review.lapse": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
     "review.close": Pattern(c.APPLICATION_ACTIVITY, "E", "use", thing=_document),
+    "sign-in.attempt": Pattern(c.USER_AUTHENTICATION, "E", "use"),
+    "sign-in.outcome": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
+    "sign-in.limited": Pattern(c.SECURITY_ALERT, "E", "use", (c.LOGIN,)),
+    "step-up.attempt": Pattern(c.USER_AUTHENTICATION, "E", "use"),
+    "step-up.outcome": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
+    "enrol.invite": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES),
+    "enrol.attempt": Pattern(c.USER_AUTHENTICATION, "E", "use"),
+    "enrol.outcome": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES),
+    "enrol.view": Pattern(c.SECURITY_ALERT, "R", "use", _ATTRIBUTES),
+    "enrol.decoy": Pattern(c.SECURITY_ALERT, "C", "use", _ATTRIBUTES),
     "operator.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "operator.verify": Pattern(c.USER_AUTHENTICATION, "E", "use"),
     "operator.verified": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
