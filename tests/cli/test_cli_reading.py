@@ -169,7 +169,7 @@ def test_an_operator_without_the_right_is_refused(operated: Server, log: tuple[s
     finally:
         grant(operated, public, may_audit=True, may_audit_system=True)
 
-    assert (1, "", True) == (process.returncode, out, "audit-not-granted" in err)
+    assert (1, "", True) == (process.returncode, out, "access-refused" in err)
 
 
 def test_following_prints_what_comes_and_records_each_minute(operated: Server) -> None:
