@@ -80,7 +80,8 @@ class Desk:
 
     async def scim(self, request: dict[str, Any]) -> httpx.Response:
         """Send one request of an identity provider, as a file writes it."""
-        headers = {"Authorization": "Bearer a-token", **request.get("headers", {})}
+        given = {"Authorization": "Bearer a-token", **request.get("headers", {})}
+        headers = {name: value for name, value in given.items() if value is not None}
         content = None
         if "body" in request:
             content = json.dumps(request["body"]).encode()

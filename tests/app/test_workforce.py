@@ -136,6 +136,16 @@ async def test_the_termination_clock_is_in_the_entry() -> None:
     assert (3 * 3_600_000 + 7, "2026-03-02T06:29:59.993Z") == (said["delay_ms"], said["left"])
 
 
+async def test_nobody_leaves_twice() -> None:
+    """What is changed of somebody who left is a change, and starts no clock again."""
+    place = await Workplace().open()
+    await place.workforce.leave(allowed(), DAN)
+
+    await place.workforce.change(allowed(), DAN, {"title": "Dan, who left"})
+
+    assert (1, 1) == (len(place.entries("person.leave")), len(place.entries("person.change")))
+
+
 async def test_nobody_has_left_tomorrow() -> None:
     """A leaving that is to come is an end of the roles, and not a leaving."""
     place = await Workplace().open()
@@ -243,6 +253,18 @@ async def test_the_last_but_one_may_go(path: str) -> None:
     await PATHS[path](place)
 
     assert 2 == place.workforce.person(CLINIC, ADA).version
+
+
+async def test_an_administrator_for_a_time_is_one_too() -> None:
+    """Where all who administer do so for a time, the last of them stays until then."""
+    place = Workplace()
+    await place.ledger.open_log(CLINIC, "localhost/log/clinic")
+    await place.documents.apply(TERMINAL, [user("eve", "administrator", until="2026-12-31")])
+
+    with pytest.raises(Refused) as refused:
+        await place.workforce.leave(allowed(), "eve")
+
+    assert "last-administrator" == refused.value.code
 
 
 async def test_two_who_remove_each_other_do_not_both_succeed() -> None:
