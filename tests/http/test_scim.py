@@ -89,10 +89,8 @@ async def test_a_person_does_not_come_this_way() -> None:
         }
     )
 
-    assert (403, "provisioning is for clients alone [scim-clients-alone]") == (
-        response.status_code,
-        response.json()["detail"],
-    )
+    assert 403 == response.status_code
+    assert response.json()["detail"].endswith("[scim-clients-alone]")
 
 
 async def test_an_error_holds_nothing_that_was_sent() -> None:
