@@ -49,6 +49,7 @@ def measure(effort: Effort) -> Table:
     say(f"policies: {effort.decisions:,} decisions of each way")
     rows = [
         _row("allowed, shipped policies", effort, plain.decide, viewing),
+        _row("allowed, another patient each time", effort, plain.decide, _patients(effort)),
         _row("refused, and what is lacking", effort, plain.decide, opening),
         _row(
             "a tenant's first, its policies prepared",
@@ -102,6 +103,15 @@ def _viewing(tenant: str) -> Question:
     elements = frozenset({"Patient.name", "Observation.value", "Condition.code"})
     patient = Resource(On.PATIENT, tenant, "0f" * 12)
     return Question(asker, Action.VIEW_PATIENT, patient, Purpose.TREATMENT, elements=elements)
+
+
+def _patients(effort: Effort) -> list[Question]:
+    """Return a question of one clinician about each of many patients."""
+    one = _viewing("tenant-0")
+    return [
+        replace(one, resource=replace(one.resource, name=f"{number:024x}"))
+        for number in range(effort.decisions)
+    ]
 
 
 def _payload(question: Question) -> Resource:

@@ -59,6 +59,7 @@ ROWS = (
     "a tlog-proof",
     "a tlog-proof, by the auditor's program",
     "allowed, shipped policies",
+    "allowed, another patient each time",
     "refused, and what is lacking",
     "a tenant's first, its policies prepared",
     "allowed, 1,000 tenants with their own in turn",

@@ -143,6 +143,19 @@ def test_a_tenants_prohibition_is_told_by_its_document(name: str) -> None:
     )
 
 
+def test_a_document_that_cannot_be_read_is_told_by_its_name() -> None:
+    """Where a stored document no longer fits, the explanation names it and no other."""
+    unfit = 'forbid (principal in Role::"gone", action, resource);'
+    both = (document("night", "forbid (principal, action, resource);"), document("night.1", unfit))
+    found = explaining(*both).explain("hillside", Asked("user/ann", "read-ledger", "Log/*"))
+
+    assert ("policy-broken", "tenant.night.1", "night.1") == (
+        found.answer.code,
+        found.policies[0].name,
+        found.policies[0].document,
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [

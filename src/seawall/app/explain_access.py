@@ -166,11 +166,7 @@ def _resource(tenant: str, action: Action, typed: str) -> Resource:
 
 def _titled(register: Register, told: Told) -> Told:
     """Return a tenant's policy with the title and the reason of its document."""
-    document = told.name.removeprefix("tenant.")
-    if document == told.name:
+    found = register.find(PolicySpec, told.document)
+    if found is None:
         return told
-    for name in (document, document.rpartition(".")[0]):
-        found = register.find(PolicySpec, name) if name else None
-        if found is not None:
-            return replace(told, title=f"{found.spec.title}: {found.spec.reason}")
-    return told
+    return replace(told, title=f"{found.spec.title}: {found.spec.reason}")

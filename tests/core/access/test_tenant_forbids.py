@@ -109,9 +109,11 @@ def test_a_permission_is_refused(widening: str) -> None:
     assert "policy-widens" == raised.value.code
 
 
-@pytest.mark.parametrize("widening", [PERMIT, f"{ALL} {PERMIT}", f'@id("x") {PERMIT}'])
-def test_a_permission_that_was_stored_anyway_allows_nothing(widening: str) -> None:
-    """If one gets past the register, its tenant's every question is refused."""
+@pytest.mark.parametrize(
+    "widening", [PERMIT, f"{ALL} {PERMIT}", f'@id("x") {PERMIT}', "", "no policy", "(" * 400]
+)
+def test_what_was_stored_anyway_allows_nothing(widening: str) -> None:
+    """If what is no prohibition gets past the register, its tenant is refused everything."""
     answer = shipped().having({"ours": widening}).decide(TREATING)
 
     assert (False, "policy-broken", ("tenant.ours",)) == (
@@ -143,6 +145,7 @@ def test_a_permission_that_was_stored_anyway_allows_nothing(widening: str) -> No
         f'@id("a.b") {ALL}',
         f'@id("2") {ALL}',
         f"// {'x' * MOST_BYTES}\n{ALL}",
+        f"// {'é' * (MOST_BYTES // 2)}\n{ALL}",
     ],
 )
 def test_what_is_no_prohibition_is_refused(text: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
+from seawall.core.access.engine import TENANT_PREFIX
 from seawall.core.access.vocabulary import ACTS, HUMAN_ROLES, On, Role
 from seawall.core.policy.purpose import Purpose
 
@@ -51,6 +52,8 @@ class Told:
     name: str
     title: str = ""
     law: str = ""
+    document: str = ""
+    """The tenant's document that it is of; empty for a shipped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,10 @@ def _changed(question: Question, together: tuple[Change, ...]) -> Question:
 
 def _told(policies: Prepared, name: str) -> Told:
     rule = policies.rule(name)
-    return Told(name) if rule is None else Told(name, rule.title, rule.law)
+    if rule is None:
+        # Only a document that could not be read is named without a policy.
+        return Told(name, document=name.removeprefix(TENANT_PREFIX))
+    return Told(name, rule.title, rule.law, rule.document)
 
 
 def _tenant(question: Question) -> Iterator[Change]:
