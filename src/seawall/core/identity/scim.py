@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 USER: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP: Final = "urn:ietf:params:scim:schemas:core:2.0:Group"
+ACCOUNT: Final = "urn:seawall:params:scim:schemas:extension:account:1.0:User"
+"""Our extension: `issuer` and `subject`, by which a person signs in at an OpenID provider."""
 LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 
@@ -36,6 +38,8 @@ MOST_MEMBERS: Final = 5_000
 _LONGEST_NAME: Final = 255
 _LONGEST_TITLE: Final = 2_000
 _LONGEST_DERIVED: Final = 56
+_LONGEST_SUBJECT: Final = 400
+_OF_ACCOUNT: Final = {f"{ACCOUNT.lower()}:{name}": name for name in ("issuer", "subject")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,19 @@ class Provisioned:
     title: str
     active: bool
     roles: frozenset[Role]
+    issuer: str | None = None
+    subject: str | None = None
 
 
 def provisioned(document: Document[UserSpec]) -> Provisioned:
     """Return a person as a provider sees them."""
     spec = document.spec
     name = spec.user_name or document.name
-    return Provisioned(
-        name, spec.external_id, spec.title, spec.standing == "active", frozenset(spec.roles)
-    )
+    issuer, subject = (None, None)
+    if spec.account is not None:
+        issuer, subject = spec.account.issuer, spec.account.subject
+    is_active, roles = spec.standing == "active", frozenset(spec.roles)
+    return Provisioned(name, spec.external_id, spec.title, is_active, roles, issuer, subject)
 
 
 def changed(spec: UserSpec | None, said: Provisioned) -> dict[str, Any]:
@@ -64,8 +72,14 @@ def changed(spec: UserSpec | None, said: Provisioned) -> dict[str, Any]:
     Who may not sign in is suspended: that they left, a deletion says, or a person.
     """
     fields = {} if spec is None else spec.model_dump()
+    account = {"issuer": said.issuer, "subject": said.subject}
+    if None in account.values() and account != {"issuer": None, "subject": None}:
+        raise Invalid(
+            "scim-value", "an account has no issuer, or no subject", "send both of them, or none"
+        )
     return {
         **fields,
+        "account": None if said.issuer is None else account,
         "user_name": said.user_name,
         "external_id": said.external_id,
         "title": said.title,
@@ -157,6 +171,8 @@ def _pairs(value: Mapping[str, Any]) -> list[tuple[Path, Any]]:
         if name.startswith("urn:") and isinstance(one, dict):
             if name in {USER.lower(), GROUP.lower()}:
                 found += [(read_path(inner), held) for inner, held in one.items()]
+            elif name == ACCOUNT.lower():
+                found += [(read_path(f"{name}:{inner}"), held) for inner, held in one.items()]
         elif name not in {"schemas", "id", "meta"}:
             found.append((read_path(key), one))
     return found
@@ -189,6 +205,9 @@ def _applied(held: Provisioned, path: Path, value: Any, op: str) -> Provisioned:
             fields = {"active": _boolean(value)}
         case "roles":
             fields = {"roles": _roles(held.roles, path, value, op)}
+        case attribute if attribute in _OF_ACCOUNT:
+            said = None if is_empty else _text(value, _LONGEST_SUBJECT, "an account's attribute")
+            fields = {_OF_ACCOUNT[attribute]: said}
     return replace(held, **fields)
 
 
@@ -358,6 +377,9 @@ def user_resource(document: Document[UserSpec], base: str) -> dict[str, Any]:
     }
     if said.external_id is not None:
         fields["externalId"] = said.external_id
+    if said.issuer is not None:
+        fields["schemas"] = [USER, ACCOUNT]
+        fields[ACCOUNT] = {"issuer": said.issuer, "subject": said.subject}
     return fields
 
 

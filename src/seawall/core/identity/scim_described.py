@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from seawall.core.identity.scim import GROUP, ROLES, USER
+from seawall.core.identity.scim import ACCOUNT, GROUP, ROLES, USER
 
 LARGEST_PAGE: Final = 200
 _CONFIG: Final = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
@@ -46,12 +46,17 @@ def resource_types(base: str) -> list[dict[str, Any]]:
             "endpoint": f"/{name}s",
             "description": told,
             "schema": schema,
-            "schemaExtensions": [],
+            "schemaExtensions": extensions,
             "meta": _meta("ResourceType", f"{base}/ResourceTypes/{name}"),
         }
-        for name, schema, told in (
-            ("User", USER, "A person of the workforce."),
-            ("Group", GROUP, "A role; its members are those who hold it."),
+        for name, schema, told, extensions in (
+            (
+                "User",
+                USER,
+                "A person of the workforce.",
+                [{"schema": ACCOUNT, "required": False}],
+            ),
+            ("Group", GROUP, "A role; its members are those who hold it.", []),
         )
     ]
 
@@ -70,6 +75,7 @@ def schemas(base: str) -> list[dict[str, Any]]:
         _attribute("displayName", required=True, mutability="immutable", canonical=ROLES),
         _complex("members", _member("immutable"), many=True),
     ]
+    account = [_attribute("issuer"), _attribute("subject")]
     return [
         {
             "schemas": [_SCHEMA],
@@ -82,6 +88,7 @@ def schemas(base: str) -> list[dict[str, Any]]:
         for schema, name, told, attributes in (
             (USER, "User", "A person of the workforce.", user),
             (GROUP, "Group", "A role.", group),
+            (ACCOUNT, "Account", "An account at an OpenID provider.", account),
         )
     ]
 
