@@ -247,6 +247,70 @@ def test_changed_document_counts_at_once(server: Server, upstream: Upstream) -> 
     assert 2 == len(upstream.received())
 
 
+def limited(server: Server, **limits: str) -> str:
+    """Return a token of the client `app` that is limited."""
+    reply = trade(
+        server,
+        grant_type="client_credentials",
+        client_assertion_type=ASSERTION_TYPE,
+        client_assertion=assertion(server),
+        **limits,
+    )
+    return str(reply.json()["access_token"])
+
+
+def test_a_token_asks_under_its_own_use_cases_alone(server: Server, upstream: Upstream) -> None:
+    """A use case of the client's that the token is not for is refused, and nothing leaves."""
+    token = limited(server, scope="use-case:visit-summary")
+
+    assert "answered" == ask(server, token).code
+    upstream.forget()
+    assert "use-case-not-granted" == ask(server, token, "appointment-reminders").code
+    assert [] == upstream.received()
+
+
+def test_a_client_cannot_ask_for_another_s_use_case(server: Server, upstream: Upstream) -> None:
+    """Neither by a scope nor by a header."""
+    own = server.token("narrow")
+    claims = {"iss": "riverside/narrow", "sub": "riverside/narrow"}
+    scoped = trade(
+        server,
+        grant_type="client_credentials",
+        client_assertion_type=ASSERTION_TYPE,
+        client_assertion=assertion(server, key="narrow", **claims),
+        scope="use-case:appointment-reminders",
+    )
+
+    assert (400, "invalid_scope") == (scoped.status, scoped.json()["error"])
+    assert "use-case-not-granted" == ask(server, own, "appointment-reminders").code
+    assert [] == upstream.received()
+
+
+def test_a_patient_s_token_asks_about_no_other(server: Server, upstream: Upstream) -> None:
+    """A request that names another patient, or none, is refused, and nothing leaves."""
+    koepp, toy = (server.clinic.patients[name].reference for name in ("koepp", "toy"))
+    token = limited(server, patient=koepp)
+    headers = {"Authorization": f"Bearer {token}", "Seawall-Use-Case": "visit-summary"}
+
+    def about(**named: str) -> str:
+        """Ask about a patient; return how it ended."""
+        body = json.dumps(GREETING).encode()
+        return server.send("POST", "/v1/chat/completions", body, {**headers, **named}).code
+
+    refused = [about(**{"Seawall-Patient": toy}), about()]
+
+    assert ["patient-not-granted", "patient-not-granted"] == refused
+    assert [] == upstream.received()
+    assert "answered" == about(**{"Seawall-Patient": koepp})
+
+
+def test_a_static_key_is_told_apart(server: Server) -> None:
+    """A long-lived key of another service is refused in words that say what to do."""
+    reply = ask(server, "sk-proj-4f9a8b7c6d5e4f3a2b1c")
+
+    assert (401, "static-key-refused") == (reply.status, reply.code)
+
+
 def test_replaced_key_ends_what_the_old_one_could_do(server: Server) -> None:
     """After a client's key was replaced, assertions under the old one are refused."""
     old, server.clinic.keys["changing"] = server.clinic.keys["changing"], new_client_key()
