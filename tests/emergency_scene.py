@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from key_scene import ANN, BEN, CLINIC, KeyScene
 from seawall.adapters.policies import load_policies
 from seawall.adapters.second_factor import TimeCodes
 from seawall.app.access import Access
+from seawall.app.answer import ANSWER
 from seawall.app.caller import Caller
 from seawall.app.documents import Documents
 from seawall.app.emergencies import CurrentEmergencies, EmergencySteps, TypedTexts
@@ -21,16 +23,21 @@ from seawall.app.entries import entry
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.offline_factors import OfflineFactors
 from seawall.app.policies import TenantPolicies
-from seawall.app.ports import KeepPatient
+from seawall.app.ports import KeepPatient, KeepSealed
+from seawall.app.recall import IDENTIFIERS
 from seawall.app.record_reading import RecordReading
 from seawall.app.sessions import Sessions
+from seawall.app.view_patient import ViewPatient
 from seawall.core.access.emergency import WARNING
 from seawall.core.access.vocabulary import Role
 from seawall.core.errors import Refused
 from seawall.core.identity.session import Session, SessionLimits
+from seawall.core.phi.known import KnownIdentifiers, PersonName
 from seawall.core.policy.principal import Principal
+from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
+    from seawall.app.ports import Write
     from seawall.app.try_limits import Where
     from seawall.core.access.engine import ShippedPolicies
 
@@ -105,6 +112,15 @@ class Replica:
             history=self.history,
             readings=RecordReading(**shared, indexing=indexing),
         )
+        self.viewing = ViewPatient(
+            **shared,
+            access=self.access,
+            emergencies=self.current,
+            documents=self.documents,
+            payloads=keys.store,
+            indexing=indexing,
+            keys=keys.ring,
+        )
         self.sessions = Sessions(
             **shared, documents=self.documents, random=keys.random, limits=SessionLimits()
         )
@@ -150,7 +166,16 @@ class EmergencyScene:
         for number, patient in ((1, ANN), (2, BEN)):
             terms = await self.keys.ring.blind(CLINIC, [f"reference\nMRN-{number}"])
             said = entry("patient.import", operator, self.clock, patients=[patient])
-            await self.ledger.append(CLINIC, said, [KeepPatient(CLINIC, patient, tuple(terms))])
+            known = KnownIdentifiers(
+                names=(PersonName(("Ann",), f"Ames-{number}"),),
+                birth_date=date(1950, 4, number),
+                record_numbers=(f"MRN-{number}",),
+                phones=("555-0100",),
+            )
+            context = Context(CLINIC, IDENTIFIERS, patient, patient)
+            sealed = await self.keys.ring.seal(known.to_json(), context)
+            writes: list[Write] = [KeepPatient(CLINIC, patient, tuple(terms)), KeepSealed(sealed)]
+            await self.ledger.append(CLINIC, said, writes)
         await self.two.documents.refresh()
         return self
 
@@ -167,6 +192,13 @@ class EmergencyScene:
         """Return what somebody says who asks for an emergency access, with changes."""
         said = Asked("MRN-1", "patient-unconscious", TYPED, WARNING)
         return replace(said, **changed)
+
+    async def answer(self, patients: list[str], subject: str, text: str) -> None:
+        """Record an exchange about patients, and keep its answer under somebody's key."""
+        client, item = Principal("client", "app", CLINIC), self.keys.random.bytes(16).hex()
+        sealed = await self.keys.ring.seal(text.encode(), Context(CLINIC, ANSWER, subject, item))
+        said = entry("exchange.intent", client, self.clock, patients=patients, item=item)
+        await self.ledger.append(CLINIC, said, [KeepSealed(sealed)])
 
     async def act(self, name: str, patient: str, action: str = "phi.open") -> None:
         """Record that a person did something to a patient's record."""

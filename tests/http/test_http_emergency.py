@@ -16,6 +16,7 @@ from seawall.app.ports import SYSTEM_LOG, KeepSession
 from seawall.http.api.application import api_application
 from seawall.http.api.emergency import emergency_room, offline_room
 from seawall.http.api.guard import COOKIE, CSRF_HEADER, Api
+from seawall.http.api.patients import patients_room
 
 ORIGIN: Final = "https://seawall.test"
 ASKED: Final = {
@@ -49,6 +50,7 @@ class Desk:
         rooms = [
             emergency_room(self.api, replica.glass, replica.mode, replica.reviews),
             offline_room(self.api, replica.offline),
+            patients_room(self.api, replica.viewing),
         ]
         self.app = api_application(rooms)
 
@@ -94,6 +96,21 @@ async def test_an_emergency_from_the_warning_to_the_review(desk: Desk) -> None:
     assert [200, 200, 200] == [one.status_code for one in (ended, texts, reviewed)]
     assert ("ended", ANN, {"phi.open": 1}) == (told["state"], told["patient"], told["did"])
     assert ({"begin": TYPED}, []) == (texts.json()["texts"], after)
+
+
+async def test_the_glass_opens_the_patients_record(desk: Desk) -> None:
+    """Nothing of it before, all of it while it lasts, and nothing of another's."""
+    body = {"patient": "MRN-1", "purpose": "treatment"}
+    await desk.scene.answer([ANN], ANN, "An answer about Ann.")
+    before = await desk.ask("carla", "POST", "/patients/view", body)
+    await desk.ask("carla", "POST", "/emergencies", ASKED)
+    seen = await desk.ask("carla", "POST", "/patients/view", body)
+    other = await desk.ask("carla", "POST", "/patients/view", {**body, "patient": "MRN-2"})
+    assert ["no-role-scope", "answered", "no-role-scope"] == [
+        code_of(one) for one in (before, seen, other)
+    ]
+    assert ["MRN-1"] == seen.json()["identifiers"]["record_numbers"]
+    assert ["An answer about Ann."] == [one["text"] for one in seen.json()["answers"]]
 
 
 async def test_a_list_is_a_reading_of_the_ledger(desk: Desk) -> None:
