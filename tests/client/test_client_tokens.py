@@ -148,6 +148,43 @@ def test_a_revoked_token_is_replaced(place: Place) -> None:
     assert 2 == place.issued() - before
 
 
+def test_tokens_bound_to_a_key_work_at_the_gateway(place: Place) -> None:
+    """Chat and models are asked with proofs; the token alone is worth nothing there."""
+    source = place.source(dpop=True)
+    asked: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
+    with openai_client(source, use_case="visit-summary", max_retries=0) as client:
+        answers = [
+            client.chat.completions.create(**asked).choices[0].message.content for _ in range(2)
+        ]
+        streamed = [
+            chunk.choices[0].delta.content or ""
+            for chunk in client.chat.completions.create(**asked, stream=True)
+            if chunk.choices
+        ]
+
+    stolen = {"Authorization": f"Bearer {source.token().text}"}
+    assert (["hi", "hi"], "hi") == (answers, "".join(streamed))
+    assert "proof-missing" == place.server.send("GET", "/v1/models", headers=stolen).code
+
+
+def test_a_token_is_given_back_at_the_gateway(place: Place) -> None:
+    """After POST /oauth2/revoke the token is refused, and the source fetches another."""
+    source = place.source()
+    first = source.token().text
+    source.give_back()
+    bearing = {"Authorization": f"Bearer {first}"}
+
+    assert "token-revoked" == place.server.send("GET", "/v1/models", headers=bearing).code
+    assert first != source.token().text
+
+
+def test_the_metadata_is_served(place: Place) -> None:
+    """A client that knows the name of the server alone finds the token endpoint (RFC 8414)."""
+    told = place.server.send("GET", "/.well-known/oauth-authorization-server").json()
+
+    assert place.server.clinic.installation.settings.token_url == told["token_endpoint"]
+
+
 def test_threads_share_one_renewal(place: Place) -> None:
     """Twenty threads that begin at once fetch one token."""
     source, before = place.source(), place.issued()

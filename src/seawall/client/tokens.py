@@ -149,6 +149,18 @@ class TokenSource:
             }
         )
 
+    def give_back(self) -> None:
+        """Take the token that is held out of use, as when the service stops (RFC 7009)."""
+        with self._renewing:
+            held, self._token = self._token, None
+            if held is not None:
+                self._post("/oauth2/revoke", {"token": held.text, **self._assertion()})
+
+    def _assertion(self) -> dict[str, str]:
+        now, key = int(self._wall()), SigningKey.read(self._key)
+        signed = key.assertion(self._client, self._audience, now)
+        return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": signed}
+
     def _proof(self, key: SigningKey, method: str, url: str, token: str | None) -> str:
         return key.proof(method, url, now=int(self._wall()), token=token, nonce=self._nonce)
 
@@ -172,15 +184,7 @@ class TokenSource:
 
     def _fetch(self, asked: dict[str, str]) -> Token:
         begun = time.monotonic()
-        assertion = SigningKey.read(self._key).assertion(
-            self._client, self._audience, int(self._wall())
-        )
-        form = {
-            **asked,
-            **self._limits,
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": assertion,
-        }
+        form = {**asked, **self._limits, **self._assertion()}
         answer = self._post("/oauth2/token", form)
         try:
             lives = int(answer["expires_in"])
