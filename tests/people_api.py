@@ -16,7 +16,7 @@ from seawall.core.identity.network import network_digest
 from seawall.http.api.application import api_application
 from seawall.http.api.guard import Api
 from seawall.http.api.session import session_room
-from seawall.http.api.sign_in import enrol_room, sign_in_room, step_up_room
+from seawall.http.api.sign_in import enrol_room, factors_room, sign_in_room, step_up_room
 from seawall.http.pages import PagesDoor
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def people_application(scene: PeopleScene, origin: str = ORIGIN) -> Starlette:
         sign_in_room(api, scene.sign_in),
         step_up_room(api, scene.again),
         enrol_room(api, scene.enrol, lambda: origin),
+        factors_room(api, scene.own),
         session_room(api, scene.sessions, scene.clock),
     ]
     return Starlette(routes=[*PagesDoor().routes(), Mount("/api", api_application(rooms))])

@@ -17,6 +17,7 @@ from seawall.adapters.second_factor import TimeCodes
 from seawall.app.documents import Documents
 from seawall.app.enrol import Chosen, Enrol, Enrolling
 from seawall.app.factors import Accounts
+from seawall.app.own_factors import OwnFactors
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.sessions import Sessions
 from seawall.app.show_again import ShowAgain
@@ -65,6 +66,21 @@ class CountedPasswords:
         return kept in self.outdated
 
 
+class Yielding:
+    """A port that lets others go first at each call, as one over a network does."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        async def called(*given: Any, **named: Any) -> Any:
+            """Wait until whoever else is there had a turn, then do it."""
+            await asyncio.sleep(0)
+            return await getattr(self._port, name)(*given, **named)
+
+        return called
+
+
 class PeopleScene:
     """Everything that shows who somebody is, for one clinic; Ada and Ben may be enrolled."""
 
@@ -80,17 +96,18 @@ class PeopleScene:
         self.rates = MovingRates(self.clock)
         self.devices = Devices(self.random, KEY)
         self.passkeys = WebPasskeys(name="localhost", origin=ORIGIN)
-        ports: dict[str, Any] = {"ledger": self.ledger, "clock": self.clock}
-        self.documents = Documents(store=self.store, **ports)
+        ports: dict[str, Any] = {"ledger": Yielding(self.ledger), "clock": self.clock}
+        store: Any = Yielding(self.store)
+        self.documents = Documents(store=store, **ports)
         self.sessions = Sessions(
-            store=self.store,
+            store=store,
             documents=self.documents,
             random=self.random,
             limits=SessionLimits(),
             **ports,
         )
         self.accounts = Accounts(
-            store=self.store,
+            store=store,
             keys=self.keys,
             documents=self.documents,
             passwords=self.passwords,
@@ -133,6 +150,7 @@ class PeopleScene:
             **shared,
         )
         self.again = ShowAgain(sessions=self.sessions, showing=showing, **shared)
+        self.own = OwnFactors(notifier=self.notifier, **shared)
         self.enrol = Enrol(
             documents=self.documents,
             passwords=self.passwords,

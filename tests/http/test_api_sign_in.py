@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from authenticator import Authenticator
 from people_api import FOREIGN, Browser, people_application
 from people_scene import CLINIC, PASSWORD, TERMINAL, PeopleScene
 from seawall.http.api.guard import COOKIE
@@ -246,6 +247,25 @@ async def test_too_many_tries_are_told_as_such(app: Starlette) -> None:
     answers = [await browser.send("POST", "/api/sign-in/password", body) for _ in range(11)]
 
     assert [200] * 10 + [429] == [one.status_code for one in answers]
+
+
+async def test_a_person_changes_factors_of_their_own(scene: PeopleScene, app: Starlette) -> None:
+    """A second passkey, without the first, and other recovery codes."""
+    browser, key = Browser(app), Authenticator()
+    await sign_in(scene, browser)
+    csrf = await browser.csrf()
+    begun = await browser.post("/factors/passkeys/options", Seawall_Csrf=csrf)
+    body = {"ticket": begun["ticket"], "credential": key.create(begun["options"]), "name": "spare"}
+    await browser.post("/factors/passkeys", body, Seawall_Csrf=csrf)
+    held = (await browser.send("GET", "/api/factors")).json()
+    path = f"/api/factors/passkeys/{held['passkeys'][0]['id']}"
+    removed = await browser.send("DELETE", path, Seawall_Csrf=csrf)
+    codes = await browser.post("/factors/recovery-codes", Seawall_Csrf=csrf)
+    left = (await browser.send("GET", "/api/factors")).json()
+
+    assert (204, ["spare"]) == (removed.status_code, [one["name"] for one in left["passkeys"]])
+    assert (10, 10) == (len(codes["recovery_codes"]), left["recovery_codes"])
+    assert scene.secrets["ada"] not in str(left)
 
 
 # --- the pages --------------------------------------------------------------------

@@ -211,7 +211,7 @@ class Enrol:
         except Error as error:
             await self._end(opened, "refused", [], because=error.code)
             raise
-        codes = tuple(self._new_code() for _ in range(RECOVERY_CODES if account.password else 0))
+        codes = new_codes(self._random) if account.password else ()
         digests = tuple(digest_of(plain_code(code)) for code in codes)
         account = replace(account, recovery=digests)
         writes: list[Write] = [await self._accounts.keeping(opened, account)]
@@ -254,9 +254,7 @@ class Enrol:
         if chosen.passkey is None:
             return None, False
         made = self._passkeys.made(chosen.passkey, bytes.fromhex(begun.about["challenge"]))
-        name = "".join(letter for letter in chosen.passkey_name if letter.isprintable())
-        now_ms = self._clock.now_ms()
-        passkey = replace(made.passkey, name=name.strip()[:_LONGEST_NAME], made_ms=now_ms)
+        passkey = named_passkey(made.passkey, chosen.passkey_name, self._clock.now_ms())
         return passkey, made.is_user_verified
 
     def _factor(self, begun: Ticket, chosen: Chosen) -> Factor | None:
@@ -295,9 +293,22 @@ class Enrol:
         body = entry("enrol.outcome", by, self._clock, **said)
         await self._ledger.append(SYSTEM_LOG, body, writes)
 
-    def _new_code(self) -> str:
-        letters = base64.b32encode(self._random.bytes(_CODE_BYTES)).decode().lower()
+
+def new_codes(random: Random) -> tuple[str, ...]:
+    """Return recovery codes of 80 bits each, in groups that people can type."""
+
+    def code() -> str:
+        """Return one."""
+        letters = base64.b32encode(random.bytes(_CODE_BYTES)).decode().lower()
         return "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
+
+    return tuple(code() for _ in range(RECOVERY_CODES))
+
+
+def named_passkey(passkey: Passkey, name: str, now_ms: int) -> Passkey:
+    """Return a passkey with the name that its owner calls it, and when it was made."""
+    said = "".join(letter for letter in name if letter.isprintable()).strip()
+    return replace(passkey, name=said[:_LONGEST_NAME], made_ms=now_ms)
 
 
 def _link_refused() -> Refused:

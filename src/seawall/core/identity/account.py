@@ -104,6 +104,14 @@ class Account:
         )
         return tuple(name for name, has in held if has)
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether somebody can sign in by it: where there is no password, every passkey verifies.
+
+        That last thing is kept by whoever takes passkeys in.
+        """
+        return bool(self.passkeys) or bool(self.password and self.codes)
+
     def passkey(self, credential: str) -> Passkey | None:
         """Return a passkey by its id."""
         return next((one for one in self.passkeys if one.id == credential), None)

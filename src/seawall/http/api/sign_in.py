@@ -17,6 +17,7 @@ from starlette.responses import Response
 from seawall.app.access import Allowed
 from seawall.app.caller import Caller
 from seawall.app.enrol import Chosen
+from seawall.app.factors import credential_item
 from seawall.app.try_limits import Where
 from seawall.core.access.vocabulary import Action, On
 from seawall.core.errors import Refused
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seawall.app.enrol import Enrol
+    from seawall.app.own_factors import OwnFactors
     from seawall.app.show_again import ShowAgain
     from seawall.app.sign_in import Begun, SignedIn, SignIn
     from seawall.core.access.question import Resource
@@ -92,6 +94,14 @@ class EnrolBody(LinkBody):
     code: Short = ""
 
 
+class NamedPasskeyBody(Body):
+    """What `navigator.credentials.create` gave, and what its owner calls it."""
+
+    ticket: TicketText
+    credential: dict[str, Any]
+    name: Short = ""
+
+
 class PersonBody(Body):
     """Whom a new link is for."""
 
@@ -142,6 +152,24 @@ class LinkShown(BaseModel):
 
     url: str
     until_ms: int
+
+
+class PasskeyShown(BaseModel):
+    """A passkey, by the SHA-256 of its id."""
+
+    id: str
+    name: str
+    made_ms: int
+    synced: bool
+
+
+class FactorsShown(BaseModel):
+    """Which factors the caller has."""
+
+    factors: list[str]
+    passkeys: list[PasskeyShown]
+    recovery_codes: int
+    """How many are left."""
 
 
 def sign_in_room(api: Api, sign_in: SignIn) -> APIRouter:
@@ -277,6 +305,62 @@ def enrol_room(api: Api, enrol: Enrol, origin: Callable[[], str]) -> APIRouter:
     return room
 
 
+def factors_room(api: Api, own: OwnFactors) -> APIRouter:
+    """Return the routes by which a person sees and changes factors of their own."""
+    room = api.router("sign-in", "/factors")
+
+    @room.get("", summary="The caller's own factors")
+    async def shown(request: Request, caller: Caller = Depends(api.caller)) -> FactorsShown:
+        """Answer which factors there are, and no secret of them."""
+        account = await own.shown(caller, _place(api, request))
+        return FactorsShown(
+            factors=list(account.factors),
+            passkeys=[
+                PasskeyShown(
+                    id=credential_item(one.id),
+                    name=one.name,
+                    made_ms=one.made_ms,
+                    synced=one.is_synced,
+                )
+                for one in account.passkeys
+            ],
+            recovery_codes=len(account.recovery),
+        )
+
+    @room.post("/passkeys/options", summary="Begin to add a passkey")
+    @ruled(_UNKEPT)
+    async def begun(caller: Caller = Depends(api.caller)) -> BegunShown:
+        """Answer what the browser asks an authenticator; needs a fresh factor."""
+        return _begun(own.begin(caller))
+
+    @room.post("/passkeys", summary="Add a passkey", status_code=204)
+    @ruled(_UNKEPT)
+    async def added(
+        request: Request, body: NamedPasskeyBody, caller: Caller = Depends(api.caller)
+    ) -> Response:
+        """Add it; needs a fresh factor."""
+        where = _place(api, request)
+        await own.add(caller, where, body.ticket, body.credential, body.name)
+        return Response(status_code=204)
+
+    @room.delete("/passkeys/{digest}", summary="Remove a passkey", status_code=204)
+    async def removed(
+        request: Request, digest: str, caller: Caller = Depends(api.caller)
+    ) -> Response:
+        """Remove it, and end the person's other sessions; needs a fresh factor."""
+        await own.remove(caller, _place(api, request), digest)
+        return Response(status_code=204)
+
+    @room.post("/recovery-codes", summary="Make other recovery codes")
+    @ruled(_UNKEPT)
+    async def renewed(request: Request, caller: Caller = Depends(api.caller)) -> EnrolledShown:
+        """Answer with ten new codes, which are shown this once; needs a fresh factor."""
+        codes = await own.renew_codes(caller, _place(api, request))
+        return EnrolledShown(recovery_codes=list(codes))
+
+    return room
+
+
 def enrol_url(origin: str, link: str) -> str:
     """Return where somebody enrols: what is secret stands behind `#`, so that no log has it."""
     return f"{origin}{_ENROL_PATH}{link}"
@@ -289,6 +373,10 @@ def _begun(begun: Begun) -> BegunShown:
 def _where(api: Api, request: Request) -> Where:
     """Return where a request comes from, once it is one of our own pages'."""
     api.check_origin(request, is_needed=True)
+    return _place(api, request)
+
+
+def _place(api: Api, request: Request) -> Where:
     return Where(api.network_of(request), request.cookies.get(DEVICE, "")[:200])
 
 
