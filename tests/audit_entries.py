@@ -131,6 +131,24 @@ FIELDS: Final[dict[str, Any]] = {
         },
         optional={"emergency": EMERGENCIES, "about": EMERGENCIES.map("Emergency/{}@1".format)},
     ),
+    "patient.view": st.fixed_dictionaries(
+        {
+            "patients": PATIENTS.map(lambda one: [one]),
+            "decision": DECISIONS,
+            "access": ACCESS,
+            "shown": st.lists(st.sampled_from(["NAME", "DATE", "ID"]), max_size=3),
+            "withheld": st.lists(st.sampled_from(["PHONE", "SSN"]), max_size=2),
+            "answers": st.lists(NUMBERS, max_size=3),
+            "grant": st.fixed_dictionaries(
+                {
+                    "kinds": st.just(["exchange.answer", "patient.identifiers"]),
+                    "subjects": MANY,
+                    "until": NUMBERS,
+                }
+            ),
+        },
+        optional={"emergency": EMERGENCIES},
+    ),
     "dataset.seal": st.fixed_dictionaries(
         {
             "dataset": NAMES,

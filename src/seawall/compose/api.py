@@ -15,6 +15,7 @@ from seawall.app.payloads import PayloadStore
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.record_reading import Auditors
 from seawall.app.view_exchanges import ViewExchanges
+from seawall.app.view_patient import ViewPatient
 from seawall.compose.access import subkey
 from seawall.core.access.matrix import matrix, matrix_fields
 from seawall.http.api.access import access_room
@@ -28,6 +29,7 @@ from seawall.http.api.guard import Api
 from seawall.http.api.keys import keys_room
 from seawall.http.api.ledger import LedgerParts, ledger_room
 from seawall.http.api.obligations import obligations_room
+from seawall.http.api.patients import patients_room
 from seawall.http.api.persons import persons_room
 from seawall.http.api.reviews import reviews_room
 from seawall.http.api.scim import PREFIX, scim_application
@@ -112,6 +114,7 @@ class ApiRoom:
             documents_room(api, writer.documents),
             exchanges_room(api, self._viewing()),
             payloads_room(api, self._opening()),
+            patients_room(api, self._viewing_patients()),
             ledger_room(api, self._ledger_parts()),
             keys_room(api, writer.key_room.managing, self.works),
             backups_room(api, writer.record_backup),
@@ -130,6 +133,21 @@ class ApiRoom:
             keys=self._writer.keys,
             clock=self._installation.clock,
             random=self._installation.random,
+        )
+
+    def _viewing_patients(self) -> ViewPatient:
+        store, payloads = self._installation.store, self._writer.payloads
+        room = self._writer.access_room
+        return ViewPatient(
+            access=room.access,
+            emergencies=room.emergencies,
+            documents=self._writer.documents,
+            store=store,
+            payloads=store if payloads is None else PayloadStore(store, payloads),
+            ledger=self._writer.ledger,
+            indexing=self._writer.indexing,
+            keys=self._writer.keys,
+            clock=self._installation.clock,
         )
 
     def _ledger_parts(self) -> LedgerParts:

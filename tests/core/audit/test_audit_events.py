@@ -131,6 +131,11 @@ def test_an_event_names_its_own_patient_alone(entry: dict[str, Any]) -> None:
         ),
         ("phi.open", {"patients": [], "decision": DECISION}, "IHE.BasicAudit.Read"),
         (
+            "patient.view",
+            {"patients": [PATIENT], "decision": DECISION, "grant": {"kinds": ["k"]}},
+            "IHE.BasicAudit.PatientRead",
+        ),
+        (
             "exchange.intent",
             {**INTENT, "patients": [PATIENT]},
             "IHE.BasicAudit.PrivacyDisclosure.Source",
@@ -156,6 +161,7 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("document.apply", {"document": "UseCase/visits@1"}, ("rest", "update", "U", "0")),
         ("patient.import", {"patients": [PATIENT]}, ("rest", "update", "U", "0")),
         ("phi.open", {"patients": [PATIENT]}, ("rest", "read", "R", "0")),
+        ("patient.view", {"patients": [PATIENT]}, ("rest", "read", "R", "0")),
         ("dataset.seal", {"dataset": "visits"}, ("rest", "create", "C", "0")),
         ("dataset.open", {"dataset": "visits"}, ("rest", "read", "R", "0")),
         ("dataset.opened", {"outcome": "opened"}, ("rest", "operation", "E", "0")),
@@ -296,6 +302,7 @@ def test_a_person_in_a_session_is_the_requestor() -> None:
     [
         ("emergency.begin", {"what": "access", "decision": DECISION}, ["TREAT", "ETREAT", "BTG"]),
         ("phi.open", {"decision": DECISION}, ["TREAT", "ETREAT", "BTG"]),
+        ("patient.view", {"decision": DECISION}, ["TREAT", "ETREAT", "BTG"]),
         ("exchange.refuse", {}, ["ETREAT", "BTG"]),
         ("emergency.begin", {"what": "mode"}, []),
         ("emergency.begin", {"what": "offline"}, []),

@@ -303,6 +303,14 @@ PATTERNS: Final[dict[str, Pattern]] = {
         ("IHE.BasicAudit.Read", "IHE.BasicAudit.PatientRead"),
         _opened,
     ),
+    "patient.view": Pattern(
+        c.REST,
+        "R",
+        "read",
+        (interaction("read"),),
+        ("IHE.BasicAudit.Read", "IHE.BasicAudit.PatientRead"),
+        _opened,
+    ),
     "dataset.seal": Pattern(
         c.REST,
         "C",
