@@ -47,6 +47,7 @@ from seawall.app.ports import (
     SpendAssertion,
     TouchSession,
 )
+from seawall.app.ports.writes import SPENT_LONGER_MS
 from seawall.core.errors import Conflict, Error, Missing, Refused
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
 from seawall.core.ledger.encoding import encode
@@ -203,6 +204,9 @@ class MemoryLedger:
                     self.keys.remember(fact)
                 case TouchSession() | BeginAnswer() | KeepAnswer() | ForgetExpired():
                     self.people.remember(fact)
+                    if isinstance(fact, ForgetExpired):
+                        before = fact.answers_before_ms - SPENT_LONGER_MS
+                        self.spent = {one: end for one, end in self.spent.items() if end >= before}
 
     async def prune(self, log: str, minimum: int) -> None:
         """Delete what lies below `minimum`; `Refused` without two archives."""

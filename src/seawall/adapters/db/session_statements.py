@@ -17,6 +17,7 @@ from seawall.app.ports import (
     KeepSession,
     TouchSession,
 )
+from seawall.app.ports.writes import SPENT_LONGER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ _ANSWER: Final = (
 )
 _OLD_SESSIONS: Final = "delete from sessions where began_ms < {p}"
 _OLD_ANSWERS: Final = "delete from answers where until_ms < {p}"
+_OLD_ASSERTIONS: Final = "delete from assertions where until_ms < {p}"
 
 
 def session_statements(
@@ -78,3 +80,4 @@ def _statements(change: OfSessions | OfTime) -> Iterator[tuple[str, tuple[Any, .
         case ForgetExpired(sessions_before_ms, answers_before_ms):
             yield _OLD_SESSIONS, (sessions_before_ms,)
             yield _OLD_ANSWERS, (answers_before_ms,)
+            yield _OLD_ASSERTIONS, (answers_before_ms - SPENT_LONGER_MS,)

@@ -8,7 +8,7 @@ because nothing else commits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from seawall.app.ports.keys import Rewrapped, TenantKey
@@ -271,9 +271,16 @@ class KeepAnswer:
     body: bytes
 
 
+SPENT_LONGER_MS: Final = 3_600_000
+"""So long after their time spent assertions are remembered, for replicas whose clocks differ."""
+
+
 @dataclass(frozen=True, slots=True)
 class ForgetExpired:
-    """Delete sessions that began before a moment, and claims that expired before another."""
+    """Delete sessions that began before a moment, and claims that expired before another.
+
+    Spent assertions too, whose time was over `SPENT_LONGER_MS` before the latter.
+    """
 
     sessions_before_ms: int
     answers_before_ms: int
