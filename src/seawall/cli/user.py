@@ -178,8 +178,8 @@ async def _held(installation: Installation) -> AsyncIterator[Writer]:
         raise Conflict(
             "folder-in-use",
             "a server holds the data folder",
-            "add persons and make links over its API (POST /api/persons, /api/enrol/links), "
-            "or stop the server first",
+            "add persons and make links over its API (POST /api/persons/NAME/join and "
+            "/api/enrol/links), or stop the server first",
         ) from None
 
 
