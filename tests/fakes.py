@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fake_keys import RECEIPT_KEY, MemoryKeys
 from fake_sessions import MemorySessions, OfSessions
 from seawall.app.ports import (
+    SPENT_LONGER_MS,
     Archived,
     BeginAnswer,
     CloseExchange,
@@ -47,7 +48,6 @@ from seawall.app.ports import (
     SpendAssertion,
     TouchSession,
 )
-from seawall.app.ports.writes import SPENT_LONGER_MS
 from seawall.core.errors import Conflict, Error, Missing, Refused
 from seawall.core.ledger.checkpoint import Checkpoint, format_vkey, sign_checkpoint
 from seawall.core.ledger.encoding import encode

@@ -8,8 +8,7 @@ import pytest
 
 from examples import an_entry
 from fakes import FakeClock
-from seawall.app.ports import ForgetExpired, SpendAssertion
-from seawall.app.ports.writes import SPENT_LONGER_MS
+from seawall.app.ports import SPENT_LONGER_MS, ForgetExpired, SpendAssertion
 from seawall.app.revocations import FRESH_SECONDS, Revocations, revoking
 from seawall.core.errors import Conflict
 

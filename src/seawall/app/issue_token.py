@@ -297,17 +297,25 @@ class IssueToken:
         key, proof = bound.get(_KEY), presented.proof
         if key is None and client.dpop_bound:
             raise _token_refusal("token-unbound", "this client's tokens count with a proof alone")
-        if (key is None) != (proof is None):
+        if key is not None:
+            self._check_proof(presented, key)
+        elif proof is not None:
             raise Refused(
-                "proof-missing" if proof is None else "proof-unasked",
-                "a token that is bound to a key comes with a proof of it, and no other token does",
-                "send Authorization: DPoP and a proof in the header DPoP for a bound token, "
-                "Authorization: Bearer for another (RFC 9449)",
+                "proof-unasked",
+                "this token is not bound to a key, and a proof would protect nothing",
+                "send it under Authorization: Bearer, or fetch a bound one with a proof (RFC 9449)",
             )
-        if key is not None and proof is not None and self._proofs is not None:
-            self._proofs.at_resource(proof, presented.token, key)
-        elif key is not None:
+
+    def _check_proof(self, presented: Presented, key: str) -> None:
+        if presented.proof is None:
+            raise Refused(
+                "proof-missing",
+                "this token is bound to a key, and no proof of it came",
+                "send Authorization: DPoP, and a proof in the header DPoP (RFC 9449)",
+            )
+        if self._proofs is None:
             raise _token_refusal("token-unbound", "proofs of possession are not taken here")
+        self._proofs.at_resource(presented.proof, presented.token, key)
 
     def _caller(
         self,

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ports import (
+    SPENT_LONGER_MS,
     BeginAnswer,
     EndSession,
     EndSessions,
@@ -17,7 +18,6 @@ from seawall.app.ports import (
     KeepSession,
     TouchSession,
 )
-from seawall.app.ports.writes import SPENT_LONGER_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

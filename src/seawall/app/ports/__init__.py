@@ -79,6 +79,7 @@ from seawall.app.ports.world import (
     WitnessBook,
 )
 from seawall.app.ports.writes import (
+    SPENT_LONGER_MS,
     BeginAnswer,
     CloseExchange,
     DropDataKeys,
@@ -112,6 +113,7 @@ from seawall.app.ports.writes import (
 __all__ = [
     "FOOTER_KEY",
     "ROOT_NAME",
+    "SPENT_LONGER_MS",
     "SUCCEEDED",
     "SYSTEM_LOG",
     "Answer",
