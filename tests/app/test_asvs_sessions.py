@@ -1,4 +1,4 @@
-"""Names of sessions: how they are made, and that there may be several of one person."""
+"""Names of sessions and codes: how they are made; and that one person may have several sessions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ast
 from house.sources import modules
 from people_scene import CLINIC, HOME, PeopleScene
 from seawall.adapters.clock import SystemRandom
+from seawall.app.enrol import new_codes
 from seawall.app.sessions import Sessions
 from seawall.core.identity.session import SessionLimits
 
@@ -65,3 +66,11 @@ async def test_one_person_may_have_several_sessions() -> None:
     callers = [await scene.sessions.identify(name, HOME.network) for name in names]
 
     assert ["ada"] * 4 == [one.principal.name for one in callers]
+
+
+def test_recovery_codes_are_long_enough() -> None:
+    """Ten that differ, of sixteen letters of five random bits each."""
+    codes = [code.replace("-", "") for code in new_codes(SystemRandom())]
+
+    assert (10, {16}) == (len(set(codes)), {len(code) for code in codes})
+    assert set("".join(codes)) <= set("abcdefghijklmnopqrstuvwxyz234567")
