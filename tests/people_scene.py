@@ -44,7 +44,7 @@ class CountedPasswords:
         self.verified = 0
         self.at_once = self.highest = 0
         self.outdated: set[str] = set()
-        self._most = most
+        self.most = most
 
     async def hash(self, password: str) -> str:
         """Hash quickly."""
@@ -52,7 +52,7 @@ class CountedPasswords:
 
     async def verify(self, kept: str, password: str, *, is_known: bool) -> bool:
         """Compare, one turn of the loop later."""
-        if self.at_once >= self._most and not is_known:
+        if self.at_once >= self.most and not is_known:
             raise Unavailable("sign-in-busy", "too many sign in at this moment", "later")
         self.at_once += 1
         self.highest = max(self.highest, self.at_once)

@@ -367,3 +367,11 @@ async def test_every_try_is_recorded_before_anything_is_opened(scene: PeopleScen
     ]
 
     assert attempts == [body["attempt"] for body in scene.said("sign-in.outcome")]
+
+
+async def test_a_try_that_nobody_had_time_for_is_recorded_as_such(scene: PeopleScene) -> None:
+    """It was opened, so its entry says how it ended."""
+    scene.passwords.most = 0
+
+    assert "sign-in-busy" == await code_of(scene.half(where=AWAY))
+    assert "busy" == scene.outcomes()[-1]

@@ -2,13 +2,15 @@
 
 The counts are this process's: of several replicas each counts for itself. The memory
 that `limits` ships never lets go of a key and visits all of them each ten
-milliseconds, which who sends made-up names could use; so its windows lie here.
+milliseconds, which who sends made-up names could use; so its windows lie here. Where
+there are too many keys, those that were counted least are forgotten: to have one that
+was counted often forgotten, so many others would have to be counted as often.
 45 CFR 164.308(a)(5)(ii)(C); the figures are practice (NIST SP 800-63B, section 3.2.2).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -39,8 +41,8 @@ LIMITS: Final = {
 }
 """What is counted: see `seawall.app.tries`, which names them."""
 
-MOST_KEYS: Final = 20_000
-"""So many are counted for at once; then the one that was longest still is forgotten."""
+MOST_KEYS: Final = 50_000
+"""Of so many one limit counts at once; of more the half that was counted least is forgotten."""
 
 
 class MovingRates:
@@ -49,32 +51,36 @@ class MovingRates:
     def __init__(
         self, clock: Clock, limits: Mapping[str, Limit] = LIMITS, most_keys: int = MOST_KEYS
     ) -> None:
-        self._windows = _Windows(clock, most_keys)
-        self._limiter = MovingWindowRateLimiter(self._windows)
-        self._limits = {
-            name: RateLimitItemPerSecond(limit.amount, limit.seconds, name)
+        self._windows = {name: _Windows(clock, most_keys) for name in limits}
+        self._limiters = {
+            name: (
+                MovingWindowRateLimiter(self._windows[name]),
+                RateLimitItemPerSecond(limit.amount, limit.seconds, name),
+            )
             for name, limit in limits.items()
         }
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return sum(map(len, self._windows.values()))
 
     def take(self, limit: str, *who: str) -> bool:
         """Count one more if that is within the limit, and say whether it was."""
-        return self._limiter.hit(self._limits[limit], *who)
+        limiter, item = self._limiters[limit]
+        return limiter.hit(item, *who)
 
     def forget(self, limit: str, *who: str) -> None:
         """Forget what was counted, such as wrong passwords before the right one."""
-        self._limiter.clear(self._limits[limit], *who)
+        limiter, item = self._limiters[limit]
+        limiter.clear(item, *who)
 
 
 class _Windows(Storage, MovingWindowSupport):
-    """The times of what was counted, by key, by the clock that is handed in."""
+    """The times of what was counted for one limit, by key, by the clock that is handed in."""
 
     def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
         self._most = most
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._times: dict[str, list[float]] = {}
         super().__init__()
 
     def __len__(self) -> int:
@@ -92,9 +98,8 @@ class _Windows(Storage, MovingWindowSupport):
             return False
         times.extend([self._clock.monotonic()] * amount)
         self._times[key] = times
-        self._times.move_to_end(key)
-        while len(self._times) > self._most:
-            self._times.popitem(last=False)
+        if len(self._times) > self._most:
+            self._forget_some(expiry)
         return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002  the library's
@@ -130,10 +135,16 @@ class _Windows(Storage, MovingWindowSupport):
         """Forget one key."""
         self._times.pop(key, None)
 
-    def _within(self, key: str, expiry: int) -> deque[float]:
+    def _within(self, key: str, expiry: int) -> list[float]:
         """Return the times of a key that lie within its window, and let go of older ones."""
-        times = self._times.get(key, deque())
+        times = self._times.get(key, [])
+        return times[bisect_right(times, self._clock.monotonic() - expiry) :]
+
+    def _forget_some(self, expiry: int) -> None:
+        """Forget what is over, and then the keys that were counted least, the oldest first."""
         since = self._clock.monotonic() - expiry
-        while times and times[0] <= since:
-            times.popleft()
-        return times
+        live = [(key, times) for key, times in self._times.items() if times[-1] > since]
+        if len(live) > self._most // 2:
+            live.sort(key=lambda one: (len(one[1]), one[1][-1]))
+            live = live[-(self._most // 2) :]
+        self._times = dict(live)

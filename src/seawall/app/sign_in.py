@@ -16,7 +16,7 @@ from seawall.app.entries import entry
 from seawall.app.factors import SIGN_IN
 from seawall.app.ports import SYSTEM_LOG, KeepSession, SpendAssertion
 from seawall.app.show_factors import Found
-from seawall.core.errors import Conflict, Refused
+from seawall.core.errors import Conflict, Refused, Unavailable
 from seawall.core.identity.account import RECOVERED_MS, Link, digest_of
 from seawall.core.identity.password import LONGEST, normal
 from seawall.core.identity.ticket import NONCE_BYTES, Ticket, read_ticket
@@ -162,13 +162,17 @@ class SignIn:
         kept = await self._accounts.decoy_password(opened)
         # What is too long is none: it is compared all the same, cut off.
         given = normal(password[: LONGEST + 1])
-        fits = await self._passwords.verify(kept, given, is_known=admitted.is_known)
+        ending = _Ending("password", (), where)
+        try:
+            fits = await self._passwords.verify(kept, given, is_known=admitted.is_known)
+        except Unavailable:
+            await self._end(opened, ending, "busy", [])
+            raise
         because = opened.hindrance or ("" if fits and opened.account.password else "wrong")
         writes: list[Write] = []
         if not because and self._passwords.is_outdated(kept):
             anew = replace(opened.account, password=await self._passwords.hash(given))
             writes.append(await self._accounts.keeping(opened, anew))
-        ending = _Ending("password", (), where)
         await self._end(opened, ending, because or "half", writes)
         challenge = self._random.bytes(_CHALLENGE_BYTES)
         half = {"said": said, "right": int(not because), "challenge": challenge.hex()}
