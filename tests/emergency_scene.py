@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -37,9 +38,11 @@ from seawall.core.policy.principal import Principal
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
+    from fakes import MemoryLedger
     from seawall.app.ports import Write
     from seawall.app.try_limits import Where
     from seawall.core.access.engine import ShippedPolicies
+    from seawall.core.policy.grant import Receipt
 
 NETWORK: Final = "net-1"
 PEOPLE: Final = {
@@ -58,6 +61,21 @@ TYPED: Final = "she was brought in unconscious, and nobody of her team is here"
 def shipped() -> ShippedPolicies:
     """Return the policies of the product, read once."""
     return load_policies()
+
+
+class Turns:
+    """A ledger at which each append lets others go first, as one over a network does."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def append(self, log: str, entry: Any, writes: Any = ()) -> Receipt:
+        """Wait until whoever else is there had a turn, then append."""
+        await asyncio.sleep(0)
+        return await self._ledger.append(log, entry, writes)
 
 
 class CountingGate:
@@ -79,7 +97,8 @@ class Replica:
     def __init__(
         self, keys: KeyScene, notifier: RecordingNotifier, gate: CountingGate, down: set[str]
     ) -> None:
-        shared: dict[str, Any] = {"store": keys.store, "ledger": keys.ledger, "clock": keys.clock}
+        ledger = Turns(keys.ledger)
+        shared: dict[str, Any] = {"store": keys.store, "ledger": ledger, "clock": keys.clock}
         self.documents = Documents(**shared, is_shared=True)
         self.current = CurrentEmergencies(documents=self.documents, clock=keys.clock)
         self.access = Access(

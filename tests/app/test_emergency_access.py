@@ -10,6 +10,7 @@ import pytest
 from emergency_scene import TYPED, EmergencyScene
 from key_scene import ANN, BEN, CLINIC
 from seawall.app.caller import Caller
+from seawall.app.emergencies import EmergencySteps
 from seawall.core.access.emergency import ACCESS_MS, WARNING, Reason
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused
 from seawall.core.policy.principal import Principal
@@ -158,6 +159,31 @@ async def test_nothing_opens_unless_it_is_recorded(scene: EmergencyScene) -> Non
     carla = scene.caller("carla")
     assert "ledger-down" == await code_of(scene.one.glass.begin(carla, scene.asked()))
     assert (None, []) == (scene.one.current.patient_of(carla), scene.alarms)
+
+
+async def test_a_conflict_that_is_no_second_access_is_told(scene: EmergencyScene) -> None:
+    """Whatever the store refuses, nothing opened."""
+    scene.ledger.failing["emergency.begin"] = Conflict("version-exists", "it exists")
+    carla = scene.caller("carla")
+    assert "version-exists" == await code_of(scene.one.glass.begin(carla, scene.asked()))
+    assert None is scene.one.current.patient_of(carla)
+
+
+async def test_what_is_no_access_is_not_ended_as_one(scene: EmergencyScene) -> None:
+    """Emergency mode has a way of its own to end."""
+    begun = await scene.one.mode.begin(scene.caller("sam"), "disaster", TYPED)
+    ended = scene.one.glass.end(scene.caller("pia"), begun.id, TYPED)
+    assert "emergency-unknown" == await code_of(ended)
+
+
+async def test_a_step_that_changes_nothing_is_a_bug(scene: EmergencyScene) -> None:
+    """No entry tells of what did not happen."""
+    begun = await scene.one.glass.begin(scene.caller("carla"), scene.asked())
+    document = scene.one.current.find(CLINIC, begun.id)
+    steps = EmergencySteps(documents=scene.one.documents, clock=scene.clock)
+    by = scene.caller("carla").principal
+    with pytest.raises(RuntimeError, match="changed nothing"):
+        await steps.follow(by, "emergency.end", document, document.spec, said={}, sealed=None)
 
 
 async def test_a_replica_sees_what_another_began_and_ended(scene: EmergencyScene) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from emergency_scene import EmergencyScene
+from emergency_scene import EmergencyScene, Replica
 from key_scene import ANN, CLINIC
 from seawall.core.access.emergency import MODE_MS
 from seawall.core.access.question import Resource
@@ -74,6 +76,31 @@ async def test_it_is_on_once(scene: EmergencyScene) -> None:
     await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
     with pytest.raises(Conflict, match="emergency-mode-on"):
         await scene.two.mode.begin(scene.caller("sam"), "disaster", WHY)
+
+
+async def test_of_two_who_turn_it_on_at_once_one_does(scene: EmergencyScene) -> None:
+    """On whichever replica."""
+    codes = []
+
+    async def begin(replica: Replica, name: str) -> None:
+        """Turn it on, and keep the code."""
+        try:
+            await replica.mode.begin(scene.caller(name), "disaster", WHY)
+            codes.append("")
+        except Error as error:
+            codes.append(error.code)
+
+    await asyncio.gather(begin(scene.one, "sam"), begin(scene.two, "sol"))
+    assert ["", "emergency-mode-on"] == sorted(codes)
+    assert 1 == len(scene.said("emergency.begin"))
+
+
+async def test_a_conflict_that_is_no_second_mode_is_told(scene: EmergencyScene) -> None:
+    """Whatever the store refuses, it is not on."""
+    scene.ledger.failing["emergency.begin"] = Conflict("version-exists", "it exists")
+    with pytest.raises(Conflict, match="version-exists"):
+        await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
+    assert not scene.one.current.is_mode_on(CLINIC)
 
 
 @pytest.mark.parametrize("act", ["renew", "end"])

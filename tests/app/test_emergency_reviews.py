@@ -9,6 +9,8 @@ import pytest
 from emergency_scene import TYPED, EmergencyScene
 from key_scene import ANN, BEN, CLINIC
 from seawall.app.caller import Caller
+from seawall.app.emergency_reviews import EmergencyHistory
+from seawall.app.index_ledger import IndexLedger
 from seawall.core.errors import Conflict, Invalid, Refused
 from seawall.core.policy.principal import Principal
 
@@ -57,6 +59,28 @@ async def test_what_was_done_is_counted_by_action(scene: EmergencyScene) -> None
     await scene.act("carla", ANN)
     told = await scene.one.history.told(CLINIC, begun.id)
     assert ({"exchange.intent": 1, "phi.open": 2}, True) == (told.did, told.is_all)
+
+
+@pytest.mark.parametrize(("acts", "expected"), [(5, (5, True)), (45, (40, False))])
+async def test_many_acts_are_counted_page_by_page(
+    scene: EmergencyScene, acts: int, expected: tuple[int, bool]
+) -> None:
+    """Within bounds, and it is told if there were more."""
+    begun = await break_glass(scene)
+    for _ in range(acts):
+        await scene.act("carla", ANN)
+    history = EmergencyHistory(
+        current=scene.one.current,
+        store=scene.keys.store,
+        clock=scene.clock,
+        indexing=IndexLedger(store=scene.keys.store, ledger=scene.ledger),
+        page=2,
+    )
+    scene.clock.advance(HOUR)
+    told = await history.told(CLINIC, begun.id)
+    counted = told.did.get("phi.open", 0)
+    assert expected[1] is told.is_all
+    assert abs(expected[0] - counted) <= (0 if told.is_all else 1)
 
 
 async def test_the_list_can_leave_out_what_was_reviewed(scene: EmergencyScene) -> None:

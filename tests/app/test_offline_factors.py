@@ -14,7 +14,7 @@ from key_scene import ANN, CLINIC
 from seawall.app.offline_factors import FACTOR, MadeKit, SignedInOffline
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.try_limits import Where
-from seawall.core.errors import Error, Refused, Tampered, Unavailable
+from seawall.core.errors import Conflict, Error, Refused, Tampered, Unavailable
 from seawall.core.policy.principal import Principal
 
 WHERE = Where(NETWORK)
@@ -190,11 +190,45 @@ async def test_a_session_needs_the_obligation_first(kit: Kit) -> None:
     assert ["sign-in-refused", ""] == [await kit.refusal(0), await kit.refusal(1)]
 
 
+class Once(dict[str, Error]):
+    """Faults of which each happens once."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a fault, and forget it."""
+        return self.pop(key, default)
+
+
+async def test_a_use_that_another_process_told_first_takes_the_next_id(kit: Kit) -> None:
+    """What was right is spent by then, so it is told again and not refused."""
+    kit.scene.ledger.failing = Once({"emergency.begin": Conflict("version-exists", "it exists")})
+    await kit.use()
+    begun, sessions = kit.scene.said("emergency.begin"), kit.scene.ledger.people.sessions
+    assert (1, 1) == (len(begun), len(sessions))
+
+
+async def test_a_use_that_cannot_be_told_signs_nobody_in(kit: Kit) -> None:
+    """After three tries to keep the document it is given up."""
+    kit.scene.ledger.failing["emergency.begin"] = Conflict("version-exists", "it exists")
+    assert ("version-exists", {}) == (await kit.refusal(), kit.scene.ledger.people.sessions)
+
+
+async def test_two_unknown_names_at_once_open_one_decoy(kit: Kit) -> None:
+    """Whoever makes it first."""
+    tries = [
+        kit.refusal(0, replica, name=f"{CLINIC}/nobody")
+        for replica in (kit.scene.one, kit.scene.two)
+    ]
+    assert ["sign-in-refused"] * 2 == await asyncio.gather(*tries)
+    made = [one["person"] for one in kit.scene.said("offline.enrol", SYSTEM_LOG)]
+    assert ["carla", "nobody"] == made
+
+
 async def test_a_factor_that_was_used_is_to_be_made_anew(kit: Kit) -> None:
     """That is the person's own obligation, until it is done."""
     offline = kit.scene.one.offline
     before = await offline.due(CLINIC)
     await kit.use()
+    await kit.scene.one.glass.begin(kit.scene.caller("cyrus"), kit.scene.asked())
     [due] = await offline.due(CLINIC)
     kit.scene.clock.advance(3600)
     await offline.make(kit.scene.caller("carla"))

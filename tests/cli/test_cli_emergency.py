@@ -46,7 +46,7 @@ def access(began_ms: int) -> EmergencySpec:
 
 
 async def furnish(folder: Path) -> None:
-    """Keep three accesses: under way, long over, and reviewed; and two acts under the first."""
+    """Keep accesses under way, long over and reviewed, an offline sign-in, and three acts."""
     installation = Installation.open(Settings(folder), Passphrase(b"open sesame"))
     async with installation.write() as writer:
         now = installation.clock.now_ms()
@@ -58,6 +58,10 @@ async def furnish(folder: Path) -> None:
         after = before.model_validate({**before.model_dump(), "review": reviewed})
         for spec in (before, after):
             await writer.documents.keep(CARLA, [Change("Emergency", "access-3", spec)])
+        offline = {"what": "offline", "patient": None, "told": None, "warning": None}
+        used = {**access(old).model_dump(), **offline, "until_ms": old, "review": reviewed}
+        spec = EmergencySpec.model_validate(used)
+        await writer.documents.keep(CARLA, [Change("Emergency", "offline-1", spec)])
         for action in ("phi.open", "phi.open", "exchange.intent"):
             said = entry(action, CARLA, installation.clock, patients=[PATIENT])
             await writer.ledger.append(TENANT, said)
@@ -84,7 +88,12 @@ def test_a_list_tells_what_was_done(folder: Path) -> None:
     """By action, the newest first, with where each stands."""
     told: list[dict[str, Any]] = json.loads(run(folder, "list", "--json"))
     states = {one["id"]: one["state"] for one in told}
-    assert {"access-1": "begun", "access-2": "review-overdue", "access-3": "reviewed"} == states
+    assert {
+        "access-1": "begun",
+        "access-2": "review-overdue",
+        "access-3": "reviewed",
+        "offline-1": "reviewed",
+    } == states
     assert ("access-1", {"exchange.intent": 1, "phi.open": 2}) == (told[0]["id"], told[0]["did"])
 
 
@@ -95,6 +104,8 @@ def test_a_list_is_laid_out_to_be_read(folder: Path) -> None:
     assert f"  patient {PATIENT}" == lines[first + 2]
     assert "  done    exchange.intent 1, phi.open 2" == lines[first + 4]
     assert "access-3  one patient's record  reviewed: unclear" in lines
+    offline = lines.index("offline-1  sign-in with an offline factor  reviewed: unclear")
+    assert lines[offline + 2].startswith("  when    20")
 
 
 def test_a_list_can_leave_out_what_was_reviewed(folder: Path) -> None:

@@ -22,6 +22,7 @@ from seawall.core.access.emergency import (
 )
 from seawall.core.errors import Conflict, Error, Invalid, Refused
 from seawall.core.registers.emergency import EmergencySpec
+from seawall.core.registers.retention import RetentionSpec
 
 DIGEST = "sha256:" + "0" * 64
 BEGAN = 1_772_443_800_000
@@ -183,6 +184,17 @@ def test_an_end_and_a_review_are_never_taken_back() -> None:
         change(reviewed, review=None),
     ]
     assert ["emergency-rewritten"] * 4 == codes
+
+
+def test_a_review_is_not_of_before_the_end() -> None:
+    """Whatever a clock said that was set back."""
+    ended = spec(ended=step(BEGAN + 9))
+    assert "emergency-rewritten" == change(ended, review=step(BEGAN + 5, finding="unclear"))
+
+
+def test_only_an_emergency_has_a_course() -> None:
+    """Another kind of document before it says nothing about what may follow."""
+    spec().check_change(RetentionSpec(years=7))
 
 
 def test_a_renewal_is_added_and_moves_the_end() -> None:

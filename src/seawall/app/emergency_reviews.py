@@ -135,7 +135,9 @@ class EmergencyHistory:
         store: Store,
         clock: Clock,
         indexing: IndexLedger | None = None,
+        page: int = MOST,
     ) -> None:
+        self._page = page
         self._current = current
         self._store = store
         self._clock = clock
@@ -196,7 +198,7 @@ class EmergencyHistory:
         else:
             # A sign-in is of a moment; what was done is what its session could do.
             until_ms = since_ms + ABSOLUTE_SECONDS * 1000
-        query = Query(tuple(facets), since_ms=since_ms, until_ms=until_ms, last=MOST)
+        query = Query(tuple(facets), since_ms=since_ms, until_ms=until_ms, last=self._page)
         counts: Counter[str] = Counter()
         is_all = True
         for log in await line_of(self._store, tenant):
@@ -211,7 +213,7 @@ class EmergencyHistory:
             page = await self._store.find(log, query)
             bodies = [decode(raw) for _, raw in page]
             counts.update(str(body["action"]) for body in bodies)
-            if len(page) < MOST:
+            if len(page) < self._page:
                 return True
             first = min((moment_of(body), index) for (index, _), body in zip(page, bodies))  # noqa: B905  of one page
             query = replace(query, earlier=first)

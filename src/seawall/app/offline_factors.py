@@ -312,7 +312,8 @@ class OfflineFactors:
             until_ms=now_ms,
             review_hours=self._review_hours,
         )
-        for left in reversed(range(_TRIES)):
+        left = _TRIES
+        while True:
             name = self._current.next_name(person.tenant, "offline", person.name)
             said = {
                 "emergency": name,
@@ -326,12 +327,13 @@ class OfflineFactors:
                 index = await self._steps.begin(by, name, spec, said, None)
             except Conflict:
                 # The same person signed in through another process in the same moment.
+                left -= 1
                 if not left:
                     raise
                 await self._documents.refresh()
-                continue
-            self._notifier.alarm("offline-sign-in", person.tenant, index)
-            return
+            else:
+                self._notifier.alarm("offline-sign-in", person.tenant, index)
+                return
 
     async def _record(
         self, made: _Try, ended: str, writes: list[Write] | None = None, **more: Any

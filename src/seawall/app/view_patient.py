@@ -57,6 +57,7 @@ CLASSES: Final[Mapping[str, Label]] = {
 MOST_ANSWERS: Final = 20
 """So many of the newest answers are shown in an emergency."""
 _ALL: Final = scope_of_elements(map(identifier, sorted(set(CLASSES.values()))))
+_EVERYTHING: Final = Shown(_ALL, (), ())
 _GRANT_MS: Final = 60_000
 
 
@@ -118,7 +119,7 @@ class ViewPatient:
         self._keys = keys
         self._clock = clock
 
-    async def view(self, caller: Caller, reference: str, purpose: Purpose | None) -> Viewed:
+    async def view(self, caller: Caller, reference: str, purpose: Purpose) -> Viewed:
         """Show one patient, named as the clinic names them; `Refused` if nothing may be shown."""
         tenant = caller.principal.tenant
         patient = await self._patient(tenant, reference)
@@ -136,12 +137,14 @@ class ViewPatient:
                 "use the FHIR id or a record number of a patient who was imported",
             )
         under = self._emergencies.said(caller, [patient])
-        shown = await self._shown(allowed, is_emergency=bool(under))
+        shown = _EVERYTHING if under else await self._shown(caller, purpose)
         held = await self._store.sealed(tenant, IDENTIFIERS, patient)
         if held is None:
             raise Missing("patient-gone", "nothing is held of this patient", "import the patient")
         answers = await self._answers(tenant, patient) if under else []
-        grant = await self._record(allowed, patient, shown, answers, under)
+        grant = await self._record(
+            allowed, purpose, patient, shown=shown, answers=answers, under=under
+        )
         fields: dict[str, Any] = json.loads(await self._keys.open(held, grant))
         return Viewed(
             patient,
@@ -156,14 +159,11 @@ class ViewPatient:
             tuple([await self._opened(one, grant) for one in answers]),
         )
 
-    async def _shown(self, allowed: Allowed, *, is_emergency: bool) -> Shown:
-        """Return which classes are shown; `Refused`, which is recorded, if none is."""
-        if is_emergency or allowed.purpose is None:
-            return Shown(_ALL if is_emergency else scope_of_elements(), (), ())
-        caller = allowed.caller
+    async def _shown(self, caller: Caller, purpose: Purpose) -> Shown:
+        """Return which classes the role is shown; `Refused`, which is recorded, if none is."""
         register = self._documents.register(caller.principal.tenant)
         roles = self._access.asker(caller).roles
-        shown = shown_to(register, roles, allowed.purpose, _ALL)
+        shown = shown_to(register, roles, purpose, _ALL)
         if shown.given.texts():
             return shown
         why = shown.withheld[0]
@@ -179,21 +179,21 @@ class ViewPatient:
     async def _record(
         self,
         allowed: Allowed,
+        purpose: Purpose,
         patient: str,
+        *,
         shown: Shown,
         answers: Sequence[_Answer],
         under: Mapping[str, str],
     ) -> Grant:
         """Record what is about to be shown; the entry is the grant."""
         principal = allowed.caller.principal
-        decision: dict[str, Any] = {
+        decision = {
             "allowed": True,
             "documents": list(shown.determined_by),
             "reasons": ["an emergency access shows all" if under else "the role's scope applies"],
+            "purpose": {"name": purpose.value, "hl7": HL7_CODES[purpose]},
         }
-        if allowed.purpose is not None:
-            purpose = allowed.purpose
-            decision["purpose"] = {"name": purpose.value, "hl7": HL7_CODES[purpose]}
         kinds = (IDENTIFIERS, ANSWER) if answers else (IDENTIFIERS,)
         said = {
             "patients": [patient],
