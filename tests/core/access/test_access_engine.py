@@ -36,6 +36,7 @@ def test_the_policies_are_the_model(asked: Question) -> None:
     answer = PLAIN.decide(asked)
 
     assert (not model(asked), model(asked)) == (answer.allowed, answer.code)
+    assert PLAIN.allows(asked) == answer.allowed
 
 
 @settings(max_examples=120)
@@ -165,6 +166,7 @@ def test_a_question_that_makes_no_sense_is_refused_and_not_raised() -> None:
         cast("Purpose", "treatment"),
     )
     assert (False, "policy-broken") == (PLAIN.decide(broken).allowed, PLAIN.decide(broken).code)
+    assert PLAIN.allows(broken) is False
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ class _Verdict:
 
     allowed: bool
     reasons: tuple[str, ...] = ()
+    """The policies that determined it, or of a broken one those that could not be evaluated."""
     is_broken: bool = False
-    broken: tuple[str, ...] = ()
 
 
 @final
@@ -173,23 +173,31 @@ class Prepared:
 
     def decide(self, question: Question) -> Answer:
         """Return the answer; it never raises."""
-        if self._broken:
-            return Answer(False, self._broken, "policy-broken")
         try:
-            return self._decide(question)
+            verdict = self._verdict_on(question)
+            if verdict.is_broken:
+                return Answer(False, verdict.reasons, "policy-broken")
+            if verdict.allowed:
+                return Answer(True, verdict.reasons)
+            return self._refusal(question, verdict.reasons)
         except Exception:  # noqa: BLE001  whatever went wrong while deciding, the answer is no
             return Answer(False, (), "policy-broken")
 
-    def _decide(self, question: Question) -> Answer:
-        kind, action = question.asker.principal.kind, question.action
-        if kind not in _KINDS or ACTS[action].on is not question.resource.on:
-            return Answer(False, (), "access-refused")
+    def allows(self, question: Question) -> bool:
+        """Whether the answer is yes, for whoever asks much and needs no reason for a no."""
+        try:
+            return self._verdict_on(question).allowed
+        except Exception:  # noqa: BLE001  as for `decide`
+            return False
+
+    def _verdict_on(self, question: Question) -> _Verdict:
+        if self._broken:
+            return _Verdict(False, self._broken, is_broken=True)
+        kind, on = question.asker.principal.kind, ACTS[question.action].on
+        if kind not in _KINDS or on is not question.resource.on:
+            return _Verdict(False)
         (verdict,) = self._evaluate(question, [context_of(question)])
-        if verdict.is_broken:
-            return Answer(False, verdict.broken, "policy-broken")
-        if verdict.allowed:
-            return Answer(True, verdict.reasons)
-        return self._refusal(question, verdict.reasons)
+        return verdict
 
     def _refusal(self, question: Question, forbids: tuple[str, ...]) -> Answer:
         """Say why not: what is lacking only to those for whom supplying it would be enough."""
@@ -243,7 +251,7 @@ class Prepared:
         if not errors:
             return _Verdict(result.allowed, tuple(sorted(result.diagnostics.reasons)))
         named = {name for error in errors for name in _BROKEN.findall(error)}
-        return _Verdict(False, is_broken=True, broken=tuple(sorted(named & self._rules.keys())))
+        return _Verdict(False, tuple(sorted(named & self._rules.keys())), is_broken=True)
 
     def _slice(self, action: Action) -> cedarpy.PolicySet:
         """Return the policies whose scope can meet an action; the others cannot matter."""

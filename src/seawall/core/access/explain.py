@@ -105,7 +105,7 @@ def _flips(policies: Prepared, question: Question) -> tuple[tuple[Change, ...], 
             together
             for together in combinations(possible, count)
             if len({change.of for change in together}) == count
-            and policies.decide(_changed(question, together)).allowed
+            and policies.allows(_changed(question, together))
         )
         if found:
             return found

@@ -163,7 +163,7 @@ def _cell(policies: Prepared, action: Action, column: str, *, is_mode: bool = Fa
     found = [
         "yes" if purpose is None else LETTERS[purpose]
         for purpose in purposes
-        if policies.decide(_question(action, column, purpose, is_mode=is_mode)).allowed
+        if policies.allows(_question(action, column, purpose, is_mode=is_mode))
     ]
     return "".join(found)
 
