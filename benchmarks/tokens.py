@@ -140,6 +140,7 @@ def _desk(installation: Installation, writer: Writer) -> _Desk:
             random=random,
             origin=url.removesuffix("/oauth2/token"),
         ),
+        acting=writer.access_room.acting,
         revocations=Revocations(installation.store, clock),
     )
     client = writer.documents.register(TENANT).find(ClientSpec, CLIENT)

@@ -22,13 +22,13 @@ from seawall.app.caller import Caller
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.documents import Documents
 from seawall.app.import_patient import ImportPatient
-from seawall.app.issue_token import IssueToken
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.read_ledger import ReadLedger
 from seawall.app.recall import Recall
 from seawall.app.trip import Call
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.agreement import REQUIRED_TERMS
+from token_desk import issuing
 
 if TYPE_CHECKING:
     from seawall.app.access import Policies
@@ -39,7 +39,8 @@ TENANT: Final = "practice"
 OPERATOR: Final = Principal("operator", "operator", TENANT)
 CLIENT: Final = Principal("client", "app", TENANT)
 CLIENT_KEY: Final = make_client_key(bytes(range(32)))
-TOKEN_URL: Final = "https://localhost/oauth2/token"
+ORIGIN: Final = "https://localhost"
+TOKEN_URL: Final = f"{ORIGIN}/oauth2/token"
 
 
 class Practice:
@@ -66,14 +67,9 @@ class Practice:
         self.documents = Documents(**parts)
         self.import_patient = ImportPatient(**keyed, random=self.random)
         self.close_exchanges = CloseExchanges(**parts, notifier=self.notifier)
-        self.issue_token = IssueToken(
-            documents=self.documents,
-            tokens=SignedTokens(bytes(32), self.clock),
-            ledger=self.ledger,
-            clock=self.clock,
-            random=self.random,
-            token_url=TOKEN_URL,
-        )
+        tokens = SignedTokens(bytes(32), self.clock)
+        desk = {**parts, "documents": self.documents, "random": self.random, "tokens": tokens}
+        self.issue_token, _ = issuing(desk, ORIGIN)
         self.ask_model = AskModel(
             closing=self.close_exchanges,
             **keyed,

@@ -60,6 +60,24 @@ class Replica:
     acting: Acting
 
 
+def issuing(parts: dict[str, Any], origin: str) -> tuple[IssueToken, Acting]:
+    """Return what issues tokens for a server of this origin, and what acts for persons.
+
+    `parts` are documents, tokens, ledger, store, clock and random.
+    """
+    clock, random = parts["clock"], parts["random"]
+    acting = Acting(limits=SessionLimits(), **parts)
+    others = {name: part for name, part in parts.items() if name != "store"}
+    issue_token = IssueToken(
+        **others,
+        token_url=f"{origin}/oauth2/token",
+        proofs=CheckProofs(proofs=SignedProofs(), clock=clock, random=random, origin=origin),
+        acting=acting,
+        revocations=Revocations(parts["store"], clock),
+    )
+    return issue_token, acting
+
+
 class Desk:
     """What the token endpoints are made of, over fakes."""
 
@@ -72,19 +90,10 @@ class Desk:
 
     def replica(self) -> Replica:
         """Return another process of the same server."""
-        parts: dict[str, Any] = {"ledger": self.ledger, "clock": self.clock}
-        documents = Documents(store=self.store, is_shared=True, **parts)
-        made = {**parts, "documents": documents, "tokens": self.tokens, "random": self.random}
-        acting = Acting(store=self.store, limits=SessionLimits(), **made)
-        issue_token = IssueToken(
-            **made,
-            token_url=f"{self.origin}/oauth2/token",
-            proofs=CheckProofs(
-                proofs=SignedProofs(), clock=self.clock, random=self.random, origin=self.origin
-            ),
-            acting=acting,
-            revocations=Revocations(self.store, self.clock),
-        )
+        parts: dict[str, Any] = {"ledger": self.ledger, "store": self.store, "clock": self.clock}
+        documents = Documents(is_shared=True, **parts)
+        made = {**parts, "documents": documents, "random": self.random, "tokens": self.tokens}
+        issue_token, acting = issuing(made, self.origin)
         return Replica(documents, issue_token, acting)
 
     async def open(self) -> Desk:

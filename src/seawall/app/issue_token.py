@@ -100,11 +100,10 @@ class IssueToken:
         clock: Clock,
         random: Random,
         token_url: str,
-        proofs: CheckProofs | None = None,
-        acting: Acting | None = None,
-        revocations: Revocations | None = None,
+        proofs: CheckProofs,
+        acting: Acting,
+        revocations: Revocations,
     ) -> None:
-        """Offer no bound tokens, no acting for persons, no taking back, where that is None."""
         self._documents = documents
         self._tokens = tokens
         self._ledger = ledger
@@ -117,9 +116,9 @@ class IssueToken:
             documents=documents, tokens=tokens, clock=clock, token_url=token_url
         )
 
-    def nonce(self) -> str | None:
-        """Return the nonce for the next proof, where proofs are taken."""
-        return None if self._proofs is None else self._proofs.nonce()
+    def nonce(self) -> str:
+        """Return the nonce for the next proof."""
+        return self._proofs.nonce()
 
     async def issue(
         self, assertion: str, certificate: str | None = None, wanted: Wanted = _NOTHING_MORE
@@ -173,11 +172,11 @@ class IssueToken:
         if client is None or not self._counts(claims.get("key"), issued, client.spec):
             raise _token_refusal("token-revoked", "its key or its client counts no more")
         token_id = str(claims.get("jti", ""))
-        if self._revocations is not None and await self._revocations.holds(token_id):
+        if await self._revocations.holds(token_id):
             raise _token_refusal("token-revoked", "this token was given back")
         self._check_binding(claims, client.spec, presented)
         if acted is not None:
-            await self._require_acting().require_standing(tenant, acted)
+            await self._acting.require_standing(tenant, acted)
         return self._caller(Principal("client", name, tenant), claims, acted, token_id)
 
     async def identify_whole(self, presented: Presented) -> Caller:
@@ -199,8 +198,6 @@ class IssueToken:
 
         One that is foreign, expired or another's is left alone, and nothing is told of it.
         """
-        if self._revocations is None:
-            raise Refused("revoking-not-offered", "tokens are not taken back here", "")
         client = self._assertions.prove(assertion, certificate)
         token_id, writes = "", [client.spending]
         try:
@@ -234,8 +231,6 @@ class IssueToken:
                     "send a DPoP proof in the header DPoP (RFC 9449)",
                 )
             return None
-        if self._proofs is None:
-            raise Refused("proofs-not-offered", "proofs of possession are not taken here", "")
         return self._proofs.at_token_endpoint(proof)
 
     async def _acted_for(
@@ -243,13 +238,8 @@ class IssueToken:
     ) -> tuple[ActedFor | None, list[Write]]:
         if subject_token is None:
             return None, []
-        acted, spending = await self._require_acting().take(subject_token, client.principal)
+        acted, spending = await self._acting.take(subject_token, client.principal)
         return acted, [spending]
-
-    def _require_acting(self) -> Acting:
-        if self._acting is None:
-            raise Refused("acting-not-offered", "clients act for nobody here", "")
-        return self._acting
 
     def _token(
         self, client: Proven, token_id: str, bound: dict[str, str | None], limits: dict[str, Any]
@@ -313,8 +303,6 @@ class IssueToken:
                 "this token is bound to a key, and no proof of it came",
                 "send Authorization: DPoP, and a proof in the header DPoP (RFC 9449)",
             )
-        if self._proofs is None:
-            raise _token_refusal("token-unbound", "proofs of possession are not taken here")
         self._proofs.at_resource(presented.proof, presented.token, key)
 
     def _caller(
