@@ -18,7 +18,14 @@ from seawall.app.entries import entry
 from seawall.app.ports import KeepSealed
 from seawall.core.access.question import Resource
 from seawall.core.access.review_report import report
-from seawall.core.access.reviewing import grants_of, holding, items_of, reviewer_of, without
+from seawall.core.access.reviewing import (
+    deputies,
+    grants_of,
+    holding,
+    items_of,
+    reviewer_of,
+    without,
+)
 from seawall.core.access.vocabulary import On, Role
 from seawall.core.errors import Conflict, Invalid, Missing, Refused
 from seawall.core.policy.grant import Grant, terms
@@ -155,9 +162,10 @@ class AccessReviews:
                 "choose another scope; a large workforce is reviewed role by role",
             )
         evidence = await self._evidence.of(principal.tenant, grants)
-        changes = []
+        here = register(principal.tenant)
+        instead, changes = deputies(here, today), []
         for number, held in enumerate(grants, 1):
-            reviewer = reviewer_of(register(principal.tenant), held, today)
+            reviewer = reviewer_of(here, held, today, instead)
             if reviewer is None:
                 raise Refused(
                     "reviewer-missing",

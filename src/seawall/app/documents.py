@@ -237,14 +237,15 @@ class Documents:
                 return None
             if document is None:
                 continue
-            made.append(document)
+            new = [document]
             for name, spec in after_change(register, document, now):
                 if (other := register.next_version("ReviewedGrant", name, spec)) is not None:
-                    made.append(other)
+                    new.append(other)
+            made += new
             if (guard := standing.guarded_by(register, document, today)) is not None:
                 guards.append(guard)
             writes += _ended(by.tenant, register, document)
-            register = register.having(made)
+            register = register.having(new)
         if guards:
             seen = hashlib.sha256(f"{by.tenant}/{'/'.join(guards)}".encode()).hexdigest()
             writes.append(SpendAssertion(seen, self._clock.now_ms() + _GUARD_MS))

@@ -7,6 +7,7 @@ Pure: who may do what is read from a register that is handed in. 45 CFR
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 from seawall.core.access.standing import holders
@@ -16,7 +17,7 @@ from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
     from seawall.core.registers.register import Register
@@ -59,18 +60,26 @@ def _of_clients(register: Register) -> Iterator[Held]:
             yield Held("client", client.name, f"use-case/{case}")
 
 
-def reviewer_of(register: Register, held: Held, today: date) -> str | None:
-    """Return who is to answer for a grant: never its holder, nor somebody without a role."""
+def deputies(register: Register, today: date) -> list[str]:
+    """Return who answers where a document names nobody who can, the first choice first."""
+    return [one.name for role in _INSTEAD for one in holders(register, role, today)]
+
+
+def reviewer_of(register: Register, held: Held, today: date, instead: Sequence[str]) -> str | None:
+    """Return who is to answer for a grant: never its holder, nor somebody without a role.
+
+    `instead` are the deputies, who are the same for every grant.
+    """
 
     def may(name: str) -> bool:
+        """Whether this is somebody who works here, and not the holder."""
         found = register.find(UserSpec, name)
         is_holder = held.holder == "person" and name == held.name
         return not is_holder and found is not None and bool(found.spec.roles_on(today))
 
     person = register.find(UserSpec, held.name) if held.holder == "person" else None
     named = [] if person is None or person.spec.reviewer is None else [person.spec.reviewer]
-    others = [one.name for role in _INSTEAD for one in holders(register, role, today)]
-    return next((name for name in [*named, *others] if may(name)), None)
+    return next((name for name in chain(named, instead) if may(name)), None)
 
 
 def items_of(register: Register, review: str) -> list[Document[ReviewedGrantSpec]]:
@@ -110,6 +119,7 @@ def after_change(
     if earlier.spec.standing == spec.standing:
         return []
     after = register.having([change])
+    instead = deputies(after, now.date())
     found: list[tuple[str, ReviewedGrantSpec]] = []
     for held in register.all(ReviewedGrantSpec):
         item = held.spec
@@ -119,7 +129,7 @@ def after_change(
             found.append((held.name, item.model_copy(update={"answer": "ended", "at": now})))
         elif item.reviewer == change.name:
             asked = Held(item.holder, item.name, item.grant)
-            other = reviewer_of(after, asked, now.date())
+            other = reviewer_of(after, asked, now.date(), instead)
             if other is not None:
                 found.append((held.name, item.model_copy(update={"reviewer": other})))
     return found

@@ -54,10 +54,11 @@ def check_leaves_someone(register: Register, change: Document[Spec], today: date
     Nor may the last one without an end be given an end. One function for every path: leaving,
     suspending, other roles, SCIM, a review that lapses, a file that is applied.
     """
-    if not isinstance(change.spec, UserSpec):
+    lost = _lost(register, change, today)
+    if not lost:
         return
     after = register.having([change])
-    for role in GUARDED:
+    for role in lost:
         now, then = holders(register, role, today), holders(after, role, today)
         lasting = any(one.spec.until is None for one in now)
         if (now and not then) or (lasting and all(one.spec.until is not None for one in then)):
@@ -78,7 +79,7 @@ def check_not_own(by: Principal, register: Register, change: Document[Spec]) -> 
         raise Refused(
             "own-roles",
             "nobody changes their own roles or standing",
-            "ask another administrator",
+            "ask a security officer",
         )
 
 
@@ -99,16 +100,24 @@ def guarded_by(register: Register, change: Document[Spec], today: date) -> str |
     Of two changes that saw the same holders only one may be kept, so that two
     administrators who remove each other at the same time do not both succeed.
     """
-    if not isinstance(change.spec, UserSpec):
-        return None
-    after = register.having([change])
-    seen = []
-    for role in GUARDED:
-        now = holders(register, role, today)
-        then = {one.name: one.spec.until for one in holders(after, role, today)}
-        if any(then.get(one.name, ...) != one.spec.until for one in now):
-            seen.append(f"{role.value} {' '.join(one.reference for one in now)}")
+    seen = [
+        f"{role.value} {' '.join(one.reference for one in holders(register, role, today))}"
+        for role in _lost(register, change, today)
+    ]
     return hashlib.sha256("\n".join(seen).encode()).hexdigest() if seen else None
+
+
+def _lost(register: Register, change: Document[Spec], today: date) -> list[Role]:
+    """Return the guarded roles that a change takes from somebody, or gives another end.
+
+    Most changes take none, and then nobody else has to be looked at.
+    """
+    earlier = register.find(UserSpec, change.name)
+    if earlier is None or not isinstance(change.spec, UserSpec):
+        return []
+    has, keeps = earlier.spec.roles_on(today), change.spec.roles_on(today)
+    is_same = earlier.spec.until == change.spec.until
+    return [role for role in GUARDED if role in has and not (is_same and role in keeps)]
 
 
 def ends_sessions(earlier: UserSpec | None, spec: UserSpec) -> bool:

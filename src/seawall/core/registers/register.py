@@ -68,6 +68,9 @@ class Register:
 
     def __init__(self, documents: Iterable[Document[Spec]] = ()) -> None:
         self._documents: dict[tuple[str, str], Document[Spec]] = {}
+        self._add(documents)
+
+    def _add(self, documents: Iterable[Document[Spec]]) -> None:
         for document in documents:
             held = self._documents.get((document.kind, document.name))
             if held is None or held.version < document.version:
@@ -104,7 +107,11 @@ class Register:
 
     def having(self, documents: Iterable[Document[Spec]]) -> Register:
         """Return a register that also holds `documents`."""
-        return Register([*self, *documents])
+        made = Register()
+        # Copied whole: a change of one person must not look at every other document.
+        made._documents.update(self._documents)
+        made._add(documents)
+        return made
 
 
 def read_document(fields: Mapping[str, Any]) -> tuple[str, str, Spec]:

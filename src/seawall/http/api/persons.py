@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import Response
 
 from seawall.app.access import Allowed
+from seawall.core.access.standing import milliseconds
 from seawall.core.access.vocabulary import Action, On
 from seawall.core.ledger.facets import moment_text
 from seawall.core.registers.user import HumanRole, ProviderAccount
@@ -200,7 +201,7 @@ def _shown(held: Document[UserSpec], *, is_overdue: bool) -> dict[str, Any]:
         "until": None if spec.until is None else spec.until.isoformat(),
         "reviewer": spec.reviewer,
         "has_account": spec.account is not None,
-        "left_at": None if spec.left_at is None else spec.left_at.isoformat(),
+        "left_at": None if spec.left_at is None else moment_text(milliseconds(spec.left_at)),
         "is_overdue": is_overdue,
     }
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from seawall.app.access import Allowed
 from seawall.core.access.vocabulary import Action, On
-from seawall.core.errors import Error, Invalid, Missing, Refused
+from seawall.core.errors import Error, Invalid, Missing
 from seawall.core.identity.scim import (
     ERROR,
     etag,
@@ -328,8 +328,7 @@ async def _told(_request: Request, error: Exception) -> Response:
 async def _no_door(_request: Request, error: Exception) -> Response:
     code = error.status_code if isinstance(error, HTTPException) else 404
     if code == 405:  # noqa: PLR2004  RFC 9110, 15.5.6
-        refused = Refused("no-such-door", "there is no such method", "see the schemas")
-        return _error(code, refused.code, refused.message, {})
+        return _error(code, "no-such-door", "there is no such method here", {})
     return _of(Missing("no-such-door", "there is no such path", "see the resource types"))
 
 
