@@ -131,27 +131,19 @@ class Replica:
             history=self.history,
             readings=RecordReading(**shared, indexing=indexing),
         )
-        self.viewing = ViewPatient(
-            **shared,
-            access=self.access,
-            emergencies=self.current,
-            documents=self.documents,
-            payloads=keys.store,
-            indexing=indexing,
-            keys=keys.ring,
-        )
         self.sessions = Sessions(
             **shared, documents=self.documents, random=keys.random, limits=SessionLimits()
         )
+        common = {**shared, "documents": self.documents, "indexing": indexing, "keys": keys.ring}
+        self.viewing = ViewPatient(
+            **common, access=self.access, emergencies=self.current, payloads=keys.store
+        )
         self.offline = OfflineFactors(
-            **shared,
-            documents=self.documents,
+            **common,
             current=self.current,
             steps=steps,
             sessions=self.sessions,
             gate=gate,
-            indexing=indexing,
-            keys=keys.ring,
             factor=TimeCodes(keys.random, "Seawall"),
             notifier=notifier,
             random=keys.random,
