@@ -151,6 +151,8 @@ async def test_a_review_is_listed_and_closed_when_it_is_over() -> None:
         ("/persons/eve/join", {"title": "Eve", "roles": ["service"]}),
         ("/persons/eve/join", {"title": "Eve", "roles": [], "extra": 1}),
         ("/persons/eve/leave", {"left_at": "yesterday"}),
+        (f"/persons/{DAN}/leave", {"left_at": "0001-01-01T00:00:00+23:00"}),
+        (f"/persons/{DAN}/leave", {"left_at": "1969-12-31T23:59:59Z"}),
         ("/reviews/q1", {"scope": "all"}),
         ("/reviews/q1", {**Q1, "scope": "everything"}),
     ],

@@ -25,6 +25,7 @@ from seawall.core.registers.spec import Name, Spec, Words
 
 _LATER: Final = ("user_name", "left_at")
 """Fields that the first form of the document did not have: left out while they are empty."""
+_FIRST_YEAR: Final = 1970
 
 
 def _human(role: Role) -> Role:
@@ -35,7 +36,12 @@ def _human(role: Role) -> Role:
 
 def _in_utc(at: datetime) -> datetime:
     """Return a moment in UTC to the millisecond, so that it is written in one way."""
-    at = at.astimezone(UTC)
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such moment") from None
+    if at.year < _FIRST_YEAR:
+        raise ValueError("this is too long ago")
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
