@@ -174,18 +174,31 @@ async def test_the_ledger_says_whether_a_grant_was_used() -> None:
     ] == [one["evidence"] for one in said]
 
 
-async def test_a_sign_in_of_another_tenants_person_is_no_evidence() -> None:
-    """Somebody of the same name elsewhere signed in, and not this person."""
+@pytest.mark.parametrize(
+    ("said", "signed_in"),
+    [
+        ({"action": "session.begin", "for": CLINIC}, "2026-03-02T09:30:00.000Z"),
+        (
+            {"action": "sign-in.outcome", "outcome": "accepted", "for": CLINIC},
+            "2026-03-02T09:30:00.000Z",
+        ),
+        ({"action": "sign-in.outcome", "outcome": "half", "for": CLINIC}, None),
+        ({"action": "session.begin", "for": "elsewhere"}, None),
+    ],
+)
+async def test_a_sign_in_is_one_of_this_tenants_person(
+    said: dict[str, str], signed_in: str | None
+) -> None:
+    """Here or at a provider; not half of one, and nobody's of the same name elsewhere."""
     place = await Workplace().open()
     at = place.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = {"v": 1, "at": at, "action": "session.begin", "tenant": "system", "for": "elsewhere"}
-    await place.ledger.append("system", {**body, "actor": {"kind": "user", "name": DAN}})
+    body = {"v": 1, "at": at, "tenant": "system", "actor": {"kind": "user", "name": DAN}, **said}
+    await place.ledger.append("system", body)
 
-    await place.reviews.begin(running(), "q1", CLINICIANS)
+    await place.reviews.begin(running(), "q1", {**ALL, "scope": "persons", "persons": [DAN]})
+    [grant] = place.reviews.status(CLINIC, "q1")["grants"]
 
-    assert {None} == {
-        one["evidence"]["last_sign_in"] for one in place.reviews.status(CLINIC, "q1")["grants"]
-    }
+    assert signed_in == grant["evidence"]["last_sign_in"]
 
 
 # --- answering ------------------------------------------------------------------------

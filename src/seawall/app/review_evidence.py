@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from seawall.core.access.reviewing import Held
 
 _WINDOW_MS: Final = EVIDENCE_DAYS * 86_400_000
+_SIGNED_IN: Final = (
+    (("action", "session.begin"),),
+    (("action", "sign-in.outcome"), ("outcome", "accepted")),
+)
+"""What entries of the system's log say somebody signed in: at a provider, or here."""
 _PAGES: Final = 20
 """So many pages of entries are counted at most; more use than that is use enough."""
 
@@ -78,13 +83,13 @@ class ReviewEvidence:
         whose they are.
         """
         since_ms = max(0, self._clock.now_ms() - _WINDOW_MS)
-        facets = (("action", "session.begin"), ("actor", f"user/{name}"))
+        moments: list[int] = []
         for log in await line_of(self._store, SYSTEM_LOG):
-            found = await self._store.find(log, Query(facets, since_ms=since_ms, last=MOST))
-            said = [one for one in (decode(raw) for _, raw in found) if one.get("for") == tenant]
-            if said:
-                return max(moment_of(one) for one in said)
-        return None
+            for how in _SIGNED_IN:
+                query = Query((*how, ("actor", f"user/{name}")), since_ms=since_ms, last=MOST)
+                found = [decode(raw) for _, raw in await self._store.find(log, query)]
+                moments += [moment_of(one) for one in found if one.get("for") == tenant]
+        return max(moments, default=None)
 
 
 def _facets(held: Held) -> tuple[tuple[str, str], ...]:
