@@ -64,3 +64,30 @@ async def test_a_token_is_over_at_its_last_second() -> None:
 async def test_a_token_is_of_a_client_and_a_key_that_count(changed: dict[str, Any]) -> None:
     """Of a client or by a key that is registered nowhere it is worth nothing."""
     assert "token-revoked" == await taken(changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "ended"),
+    [
+        ({}, "done"),
+        ({"iss": "seawall"}, "subject-refused"),
+        ({"iss": None}, "subject-refused"),
+        ({"aud": "clinic/app"}, "subject-refused"),
+        ({"aud": "practice/other"}, "subject-refused"),
+        ({"aud": ["practice/app"]}, "subject-refused"),
+        ({"sub": "clinic/ann"}, "subject-refused"),
+        ({"exp": 1_000}, "subject-refused"),
+        ({"exp": None}, "subject-refused"),
+        ({"sub": "practice/nobody"}, "person-gone"),
+        ({"sid": "f" * 64}, "person-gone"),
+        ({"sid": None}, "person-gone"),
+    ],
+)
+async def test_a_subject_token_is_right_in_every_claim(changed: dict[str, Any], ended: str) -> None:
+    """Whom it is of and for, until when, and in which session; else nobody is acted for."""
+    desk = await Desk().open()
+    subject = await desk.here.acting.subject_token(await desk.person(), "app")
+    said = {**desk.tokens.claims(subject), **changed}
+    made = {name: value for name, value in said.items() if value is not None}
+
+    assert ended == await code(desk.token(subject_token=desk.tokens.issue(made)))
