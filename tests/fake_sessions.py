@@ -33,8 +33,9 @@ class MemorySessions:
     def apply(self, write: OfSessions) -> None:
         """Do a write."""
         match write:
-            case KeepSession(session):
-                self.sessions[session.digest] = session
+            case KeepSession(session, replaces):
+                if not replaces or self.sessions.pop(replaces, None) is not None:
+                    self.sessions[session.digest] = session
             case EndSession(digest):
                 self.sessions.pop(digest, None)
             case EndSessions(tenant, user):

@@ -15,7 +15,12 @@ async def came_back(scene: Federation, provider: str, subject: str) -> str:
     asked = scene.there[provider].asked[-1]
     try:
         back = await scene.federate.finish(
-            going.ticket, state=asked.state, code="c", issuer=None, network="net-1"
+            going.ticket,
+            provider=provider,
+            state=asked.state,
+            code="c",
+            issuer=None,
+            network="net-1",
         )
     except Error as error:
         return error.code

@@ -117,11 +117,22 @@ class Scene:
         by = Principal("user", "olga", "clinic")
         await self.documents.apply(by, [{"kind": "User", "name": name, "spec": spec}])
 
-    async def back(self, going: Going, network: str = "net-1", state: str | None = None) -> Back:
+    async def back(
+        self,
+        going: Going,
+        network: str = "net-1",
+        state: str | None = None,
+        provider: str = "idp",
+    ) -> Back:
         """Come back from the provider."""
         said = self.provider.asked[-1].state if state is None else state
         return await self.federate.finish(
-            going.ticket, state=said, code="code", issuer=None, network=network
+            going.ticket,
+            provider=provider,
+            state=said,
+            code="code",
+            issuer=None,
+            network=network,
         )
 
     async def code(self, going: Going, **more: str) -> str:
@@ -221,7 +232,7 @@ async def test_factors_are_shown_again_for_one_s_own_session() -> None:
     scene.clock.advance(600)
     session = (await scene.sessions.identify(first, "net-1")).session
     assert session is not None
-    going = await scene.federate.begin("idp", "/", "net-1", session)
+    going = await scene.federate.begin("idp", "/", "net-1", session, is_again=True)
     assert scene.provider.asked[-1].is_fresh
     caller = await scene.sessions.identify((await scene.back(going)).session, "net-1")
     assert caller.session is not None
@@ -249,9 +260,56 @@ async def test_another_person_or_place_or_an_old_factor_does_not_step_up(
     await scene.join("cy", {"issuer": ISSUER, "subject": "cy@id"})
     first = (await scene.back(await scene.federate.begin("idp", "/", "net-1"))).session
     session = (await scene.sessions.identify(first, "net-1")).session
-    going = await scene.federate.begin("idp", "/", "net-1", session)
+    going = await scene.federate.begin("idp", "/", "net-1", session, is_again=True)
     scene.provider.extra = extra
     assert code == await scene.code(going, network=network)
+
+
+async def test_a_session_at_the_provider_is_no_fresh_factor() -> None:
+    """Who signed in there hours ago comes in, and has shown no factor of late."""
+    scene = await Scene().ready()
+    at = scene.clock.now_ms() // 1000 - 3_600
+    scene.provider.extra = {"auth_time": at}
+    back = await scene.back(await scene.federate.begin("idp", "/", "net-1"))
+    session = (await scene.sessions.identify(back.session, "net-1")).session
+    assert session is not None
+    assert (at * 1000, scene.clock.now_ms()) == (session.factor_ms, session.began_ms)
+
+
+async def test_who_signed_in_there_yesterday_signs_in_there_again() -> None:
+    """However long the provider's own sessions last."""
+    scene = await Scene().ready()
+    scene.provider.extra = {"auth_time": scene.clock.now_ms() // 1000 - 28_801}
+    assert "provider-stale" == await scene.code(await scene.federate.begin("idp", "/", "net-1"))
+
+
+async def test_an_answer_of_another_provider_does_not_fit() -> None:
+    """A ticket counts at the address of the provider that it was begun for (mix-up)."""
+    scene = await Scene().ready()
+    going = await scene.federate.begin("idp", "/", "net-1")
+    assert "sign-in-refused" == await scene.code(going, provider="other")
+
+
+async def test_the_browser_s_old_session_ends() -> None:
+    """Also where it was somebody else's."""
+    scene = await Scene().ready()
+    first = (await scene.back(await scene.federate.begin("idp", "/", "net-1"))).session
+    session = (await scene.sessions.identify(first, "net-1")).session
+    await scene.back(await scene.federate.begin("idp", "/", "net-1", session))
+    assert 1 == len(scene.ledger.people.sessions)
+    with pytest.raises(Refused):
+        await scene.sessions.identify(first, "net-1")
+
+
+async def test_a_session_that_ended_meanwhile_is_not_made_anew() -> None:
+    """Neither one that idled out nor one that was ended while the person was away."""
+    scene = await Scene().ready()
+    first = (await scene.back(await scene.federate.begin("idp", "/", "net-1"))).session
+    session = (await scene.sessions.identify(first, "net-1")).session
+    going = await scene.federate.begin("idp", "/", "net-1", session, is_again=True)
+    await scene.sessions.end_all(Principal("user", "olga", "clinic"), "ann")
+    assert "sign-in-refused" == await scene.code(going)
+    assert {} == scene.ledger.people.sessions
 
 
 async def test_a_provider_that_is_down_refuses_and_tells_the_operator_once() -> None:

@@ -73,6 +73,16 @@ async def test_a_session_after_the_end_of_all_is_kept(books: Books) -> None:
     assert ["new"] == [one.digest for one in await books.store.sessions("clinic", "ann")]
 
 
+async def test_a_session_takes_the_place_of_one_that_is_there(books: Books) -> None:
+    """Then the other is gone; one that has ended meanwhile is not begun anew by that."""
+    await kept(books, KeepSession(session("old")))
+    await kept(books, KeepSession(session("new"), replaces="old"))
+    assert ["new"] == [one.digest for one in await books.store.sessions("clinic")]
+    await kept(books, EndSessions("clinic", "ann"))
+    await kept(books, KeepSession(session("third"), replaces="new"))
+    assert [] == await books.store.sessions("clinic")
+
+
 async def test_a_touch_moves_the_last_use_forwards_alone(books: Books) -> None:
     """An earlier moment, and a session that is gone, change nothing."""
     await kept(books, KeepSession(session("one")))

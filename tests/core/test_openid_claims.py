@@ -16,7 +16,7 @@ AT = NOW_MS // 1000 - 60
 CLAIMS = {"sub": "ann", "amr": ["pwd", "mfa"], "auth_time": AT}
 
 
-def code(claims: dict[str, Any], demanded: Demanded, max_age_ms: int | None = None) -> str:
+def code(claims: dict[str, Any], demanded: Demanded, max_age_ms: int = 28_800_000) -> str:
     """Return the refusal's code, or `said`."""
     try:
         said_there(claims, demanded, NOW_MS, max_age_ms=max_age_ms)

@@ -23,7 +23,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from seawall.core.errors import Refused, Unavailable
-from seawall.core.identity.provider import SKEW_SECONDS
+from seawall.core.identity.provider import LONGEST_SECONDS, SKEW_SECONDS
 from seawall.tls import client_context
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class DiscoveredProvider:
             "code_challenge": create_s256_code_challenge(asked.verifier),
             "code_challenge_method": "S256",
             # `auth_time` is told by whoever is asked for a greatest age.
-            "max_age": "0" if asked.is_fresh else "28800",
+            "max_age": "0" if asked.is_fresh else str(LONGEST_SECONDS),
         }
         if registered.acr:
             query["acr_values"] = " ".join(registered.acr)

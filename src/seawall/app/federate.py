@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
-from seawall.app.ports import SYSTEM_LOG, AskedThere, KeepSession, SpendAssertion
+from seawall.app.ports import SYSTEM_LOG, AskedThere, EndSession, KeepSession, SpendAssertion
 from seawall.core.access.question import FRESH_MS
 from seawall.core.errors import Conflict, Missing, Refused, Unavailable
-from seawall.core.identity.provider import said_there
+from seawall.core.identity.provider import LONGEST_SECONDS, said_there
 from seawall.core.identity.ticket import NONCE_BYTES, Ticket, read_ticket
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.user import UserSpec
@@ -116,17 +116,24 @@ class Federate:
         )
 
     async def begin(
-        self, name: str, path: str, network: str, session: Session | None = None
+        self,
+        name: str,
+        path: str,
+        network: str,
+        session: Session | None = None,
+        *,
+        is_again: bool = False,
     ) -> Going:
-        """Return where the browser goes; with a `session` to show factors again for it.
+        """Return where the browser goes; `session` is the one that it has.
 
+        That ends when the person comes back; `is_again` shows factors again for it.
         `Missing` (`provider-unknown`), `Unavailable` (`provider-down`). A `path` that is not
         one of this server's is taken as `/`.
         """
         known = self._known(name)
         self._count(network)
         state, nonce, verifier = self._secret(), self._secret(), self._secret()
-        asked = AskedThere(state, nonce, verifier, is_fresh=session is not None)
+        asked = AskedThere(state, nonce, verifier, is_fresh=is_again)
         try:
             address = await known.client.address(asked)
         except Unavailable:
@@ -140,30 +147,41 @@ class Federate:
             "verifier": asked.verifier,
             "path": path if _PATH.fullmatch(path) else "/",
             "session": "" if session is None else session.digest,
+            "again": is_again,
         }
         ticket = Ticket(KIND, self._clock.now_ms() + UNDER_WAY_MS, about)
         return Going(address, ticket.text(self._key, self._random.bytes(NONCE_BYTES)))
 
     async def finish(
-        self, ticket: str, *, state: str, code: str, issuer: str | None, network: str
+        self,
+        ticket: str,
+        *,
+        provider: str,
+        state: str,
+        code: str,
+        issuer: str | None,
+        network: str,
     ) -> Back:
         """Return the session of who came back; `Refused` in the same words for whoever may not.
 
-        A ticket counts once. The refusal is an entry, which does not say who it was there.
+        `provider` is whose answer it is, by the address that it came to: another one's ticket
+        does not fit (RFC 9700, section 4.4). A ticket counts once. The refusal is an entry,
+        which does not say who it was there.
         """
         self._count(network)
         read = read_ticket(ticket, KIND, self._key, self._clock.now_ms())
         about, name = read.about, str(read.about["provider"])
         known = self._known(name)
-        if not hmac.compare_digest(str(about["state"]).encode(), state.encode(errors="replace")):
+        is_ours = hmac.compare_digest(str(about["state"]).encode(), state.encode(errors="replace"))
+        if not is_ours or provider != name:
             raise _refusal()
-        is_fresh = bool(about["session"])
+        is_fresh = about["again"] is True
         asked = AskedThere(
             str(about["state"]), str(about["nonce"]), str(about["verifier"]), is_fresh=is_fresh
         )
         try:
             claims = await known.client.claims(code, asked, issuer)
-            age_ms = FRESH_MS if is_fresh else None
+            age_ms = FRESH_MS if is_fresh else LONGEST_SECONDS * 1000
             said = said_there(claims, known.demanded, self._clock.now_ms(), max_age_ms=age_ms)
         except Unavailable:
             self._note_down(name)
@@ -182,10 +200,12 @@ class Federate:
 
     async def _held(self, about: Mapping[str, Any], tenant: str, person: str) -> Session | None:
         """Return the session for which factors were shown again; `Refused` if it is another's."""
-        if not about["session"]:
+        if about["again"] is not True:
             return None
         held = await self._store.session(str(about["session"]))
         if held is None or (held.tenant, held.user) != (tenant, person):
+            raise _refusal()
+        if not self._sessions.is_live(held):
             raise _refusal()
         return held
 
@@ -201,12 +221,15 @@ class Federate:
     ) -> Back:
         writes: list[Write] = [SpendAssertion(ticket.digest, ticket.until_ms)]
         if held is None:
-            name, session = self._sessions.new(known.tenant, person, said.methods, network)
-            writes.append(KeepSession(session))
+            # What the provider says of the time counts: its own session is no fresh factor.
+            name, session = self._sessions.new(
+                known.tenant, person, said.methods, network, factor_ms=said.at_ms
+            )
+            writes += [EndSession(str(ticket.about["session"])), KeepSession(session)]
         else:
             if held.network != network:
                 raise _refusal()
-            name, session, more = self._sessions.again(held, said.methods)
+            name, session, more = self._sessions.again(held, said.methods, factor_ms=said.at_ms)
             writes += more
         body = entry(
             "session.begin" if held is None else "session.again",

@@ -57,26 +57,47 @@ class Sessions:
         self._limits = limits
 
     def new(
-        self, tenant: str, user: str, methods: Sequence[str], network: str
+        self,
+        tenant: str,
+        user: str,
+        methods: Sequence[str],
+        network: str,
+        *,
+        factor_ms: int | None = None,
     ) -> tuple[str, Session]:
-        """Return a session's name, for the browser alone, and the session to be kept."""
+        """Return a session's name, for the browser alone, and the session to be kept.
+
+        `factor_ms` is when the factors were shown elsewhere; None for now, here.
+        """
         name, now_ms = self._random.bytes(_NAME_BYTES).hex(), self._clock.now_ms()
         digest = _digest(name)
         said = tuple(sorted(set(methods)))
-        return name, Session(digest, tenant, user, said, now_ms, now_ms, now_ms, network)
+        shown_ms = now_ms if factor_ms is None else min(factor_ms, now_ms)
+        return name, Session(digest, tenant, user, said, now_ms, now_ms, shown_ms, network)
 
-    def again(self, session: Session, methods: Sequence[str]) -> tuple[str, Session, list[Write]]:
+    def again(
+        self, session: Session, methods: Sequence[str], *, factor_ms: int | None = None
+    ) -> tuple[str, Session, list[Write]]:
         """Return the session that takes another's place once a factor was shown again.
 
         It has a new name (ASVS 5.0, 7.2.4) and the old one's age, so that showing factors
-        does not make a session last longer than it may.
+        does not make a session last longer than it may. `factor_ms` is as for `new`. A
+        session that ended meanwhile is not made anew.
         """
         name, now_ms = self._random.bytes(_NAME_BYTES).hex(), self._clock.now_ms()
         said = tuple(sorted({*session.methods, *methods}))
         made = replace(
-            session, digest=_digest(name), methods=said, seen_ms=now_ms, factor_ms=now_ms
+            session,
+            digest=_digest(name),
+            methods=said,
+            seen_ms=now_ms,
+            factor_ms=now_ms if factor_ms is None else min(factor_ms, now_ms),
         )
-        return name, made, [EndSession(session.digest), KeepSession(made)]
+        return name, made, [KeepSession(made, replaces=session.digest)]
+
+    def is_live(self, session: Session) -> bool:
+        """Whether a session may be used now."""
+        return session.is_live(self._clock.now_ms(), self._limits)
 
     def ending(self, name: str | None) -> list[Write]:
         """Return the writes that end the session of a name, as at signing in anew."""

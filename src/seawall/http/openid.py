@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import RedirectResponse, Response
 
 from seawall.core.errors import Error, Refused
-from seawall.http.api.guard import COOKIE, set_session
+from seawall.http.api.guard import session_name, set_session
 from seawall.http.errors import respond
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TICKET: Final = "__Host-seawall-openid"
 _LONGEST: Final = 4_096
+_OWN: Final[tuple[list[str], ...]] = ([], ["none"], ["same-origin"])
+"""What browsers say of a request that nobody else's page made; old ones say nothing."""
 _ON: Final = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signed in</title>'
     '<meta http-equiv="refresh" content="0;url={path}"></head>'
@@ -53,16 +55,27 @@ class OpenIdDoor:
     async def begin(self, request: Request) -> Response:
         """Send the browser to the provider; with `again=1`, to show factors for its session."""
         try:
+            if request.headers.getlist("sec-fetch-site") not in _OWN:
+                raise Refused(
+                    "origin-foreign",
+                    "another site sends you to sign in",
+                    "open the address of this server yourself",
+                )
             network = self._network_of(request)
-            session = None
-            if request.query_params.get("again") == "1":
-                name = request.cookies.get(COOKIE, "")
-                session = (await self._sessions.identify(name, network)).session
+            session, is_again = None, request.query_params.get("again") == "1"
+            name = session_name(request)
+            if name is not None or is_again:
+                try:
+                    session = (await self._sessions.identify(name or "", network)).session
+                except Refused:
+                    if is_again:
+                        raise
             going = await self._federate.begin(
                 str(request.path_params["provider"]),
                 request.query_params.get("return", "/"),
                 network,
                 session,
+                is_again=is_again,
             )
         except Error as error:
             return respond(error)
@@ -84,6 +97,7 @@ class OpenIdDoor:
                 )
             back = await self._federate.finish(
                 request.cookies.get(TICKET, ""),
+                provider=str(request.path_params["provider"]),
                 state=given.get("state", ""),
                 code=given["code"],
                 issuer=given.get("iss"),

@@ -31,6 +31,12 @@ _KEEP: Final = (
     "insert into sessions (digest, tenant, person, methods, began_ms, seen_ms, factor_ms, network) "
     "values ({p}, {p}, {p}, {p}, {p}, {p}, {p}, {p})"
 )
+_REPLACE: Final = (
+    "insert into sessions (digest, tenant, person, methods, began_ms, seen_ms, factor_ms, network) "
+    "select cast({p} as text), cast({p} as text), cast({p} as text), cast({p} as text), "
+    "cast({p} as bigint), cast({p} as bigint), cast({p} as bigint), cast({p} as text) "
+    "where exists (select 1 from sessions where digest = {p})"
+)
 _END: Final = "delete from sessions where digest = {p}"
 _END_ALL: Final = "delete from sessions where tenant = {p} and person = {p}"
 _TOUCH: Final = "update sessions set seen_ms = {p} where digest = {p} and seen_ms < {p}"
@@ -63,9 +69,14 @@ def _marked(statement: str, mark: str) -> str:
 
 def _statements(change: OfSessions | OfTime) -> Iterator[tuple[str, tuple[Any, ...]]]:
     match change:
-        case KeepSession(made):
+        case KeepSession(made, replaces):
             whose = (made.digest, made.tenant, made.user, " ".join(made.methods))
-            yield _KEEP, (*whose, made.began_ms, made.seen_ms, made.factor_ms, made.network)
+            row = (*whose, made.began_ms, made.seen_ms, made.factor_ms, made.network)
+            if replaces:
+                yield _REPLACE, (*row, replaces)
+                yield _END, (replaces,)
+            else:
+                yield _KEEP, row
         case EndSession(digest):
             yield _END, (digest,)
         case EndSessions(tenant, user):

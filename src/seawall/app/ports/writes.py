@@ -127,9 +127,11 @@ class DropDataKeys:
 
 @dataclass(frozen=True, slots=True)
 class KeepSession:
-    """Begin a person's session."""
+    """Begin a person's session; in place of another one, only while that one is there."""
 
     session: Session
+    replaces: str = ""
+    """The digest of the session whose place it takes: if that has ended, nothing begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from seawall.core.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST_SECONDS: Final = 28_800
+"""So long ago, at most, factors were shown at a provider by which somebody signs in."""
 SKEW_SECONDS: Final = 30
 """By so much the clocks of a provider and of this machine may differ."""
 _METHODS: Final = 16
@@ -41,12 +43,16 @@ class SaidThere:
 
 
 def said_there(
-    claims: Mapping[str, Any], demanded: Demanded, now_ms: int, *, max_age_ms: int | None = None
+    claims: Mapping[str, Any],
+    demanded: Demanded,
+    now_ms: int,
+    *,
+    max_age_ms: int = LONGEST_SECONDS * 1000,
 ) -> SaidThere:
     """Return what counts of an ID token whose signature and standard claims were verified.
 
     `Refused` (`provider-factors`) unless it tells two factors as they are demanded, and
-    (`provider-stale`) unless it tells when, within `max_age_ms` if that is given.
+    (`provider-stale`) unless it tells when, within `max_age_ms`.
     """
     subject, when = claims.get("sub"), claims.get("auth_time")
     if not isinstance(subject, str) or not subject:
@@ -64,7 +70,7 @@ def said_there(
     at_ms = min(when * 1000, now_ms)
     if when * 1000 > now_ms + SKEW_SECONDS * 1000:
         raise _stale()
-    if max_age_ms is not None and now_ms - at_ms > max_age_ms:
+    if now_ms - at_ms > max_age_ms:
         raise _stale()
     known = {one for one in methods if one.isascii() and one.isalnum() and len(one) <= _CHARACTERS}
     return SaidThere(subject, tuple(sorted({"mfa", *sorted(known)[:_METHODS]})), at_ms)
