@@ -53,6 +53,7 @@ FORGED: dict[str, Callable[[Forger], str]] = {
 UNFIT: dict[str, dict[str, Any]] = {
     "of another issuer": {"iss": "https://id.example"},
     "for another client": {"aud": "another"},
+    "for another client, by us": {"aud": "another", "azp": CLIENT},
     "for others too, without saying for whom": {"aud": [CLIENT, "another"]},
     "for others too, by another": {"aud": [CLIENT, "another"], "azp": "another"},
     "for nobody": {"aud": None},
