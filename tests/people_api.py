@@ -20,6 +20,7 @@ from seawall.http.api.sign_in import enrol_room, factors_room, sign_in_room, ste
 from seawall.http.pages import PagesDoor
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from starlette.types import ASGIApp
 
 FOREIGN: Final = "https://evil.example"
@@ -27,6 +28,12 @@ FOREIGN: Final = "https://evil.example"
 
 def people_application(scene: PeopleScene, origin: str = ORIGIN) -> Starlette:
     """Return the application of the pages and of what they call."""
+    mounted = Mount("/api", people_rooms(scene, origin))
+    return Starlette(routes=[*PagesDoor().routes(), mounted])
+
+
+def people_rooms(scene: PeopleScene, origin: str = ORIGIN) -> FastAPI:
+    """Return the rooms of signing in."""
     policies = NeedsAlone()
     access = Access(
         documents=scene.documents,
@@ -54,7 +61,7 @@ def people_application(scene: PeopleScene, origin: str = ORIGIN) -> Starlette:
         factors_room(api, scene.own),
         session_room(api, scene.sessions, scene.clock),
     ]
-    return Starlette(routes=[*PagesDoor().routes(), Mount("/api", api_application(rooms))])
+    return api_application(rooms)
 
 
 class Browser:

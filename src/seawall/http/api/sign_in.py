@@ -47,6 +47,7 @@ _ENROL_PATH: Final = "/enrol#"
 
 TicketText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Short = Annotated[str, StringConstraints(max_length=200)]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Words = Annotated[str, StringConstraints(max_length=1_000)]
 
 
@@ -345,7 +346,7 @@ def factors_room(api: Api, own: OwnFactors) -> APIRouter:
 
     @room.delete("/passkeys/{digest}", summary="Remove a passkey", status_code=204)
     async def removed(
-        request: Request, digest: str, caller: Caller = Depends(api.caller)
+        request: Request, digest: Digest, caller: Caller = Depends(api.caller)
     ) -> Response:
         """Remove it, and end the person's other sessions; needs a fresh factor."""
         await own.remove(caller, _place(api, request), digest)
