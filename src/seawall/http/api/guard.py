@@ -9,7 +9,7 @@
 
 A route that asks for none of `Api.allow`, `Api.allow_each` and `Api.caller`, and is
 not said to be `public`, cannot be made. Nothing of a request's headers says where it
-came from or which method it is: no proxy is believed. 45 CFR 164.312(a)(1), (d).
+came from or which method it is: no proxy is believed. 45 CFR 164.312(a)(1), 164.312(d).
 """
 
 from __future__ import annotations

@@ -48,15 +48,15 @@ class Begun(BaseModel):
 
 def keys_room(api: Api, managing: ManageKeys, works: Works) -> APIRouter:
     """Return the routes of keys; end `works` when the server ends."""
-    room = api.router("keys", prefix="/keys")
+    room = api.router("keys")
 
-    @room.get("", summary="What there is of the tenant's keys", response_model=dict[str, Any])
+    @room.get("/keys", summary="What there is of the tenant's keys", response_model=dict[str, Any])
     async def status(allowed: Allowed = Depends(api.allow(Action.VIEW_KEYS))) -> Response:
         """Show versions, ages, what is left to do, and whether anybody may change keys."""
         return json_response(await managing.status(allowed.caller.principal.tenant))
 
     @room.post(
-        "",
+        "/keys",
         summary="Order something about keys",
         response_model=dict[str, Any],
         responses={202: {"model": Begun, "description": "It goes on after the answer."}},
@@ -84,7 +84,7 @@ def keys_room(api: Api, managing: ManageKeys, works: Works) -> APIRouter:
 
         return json_response({"work": works.begin(by.tenant, begin)}, 202)
 
-    @room.get("/work/{id}", summary="How far an order is", response_model=dict[str, Any])
+    @room.get("/keys/work/{id}", summary="How far an order is", response_model=dict[str, Any])
     async def work(
         id: Annotated[str, Path(max_length=64)],  # noqa: A002  the path's name
         allowed: Allowed = Depends(api.allow(Action.VIEW_KEYS)),
