@@ -150,7 +150,8 @@ class PeopleScene:
             **shared,
         )
         self.again = ShowAgain(sessions=self.sessions, showing=showing, **shared)
-        self.own = OwnFactors(notifier=self.notifier, **shared)
+        without_limits = {name: port for name, port in shared.items() if name != "limits"}
+        self.own = OwnFactors(notifier=self.notifier, **without_limits)
         self.enrol = Enrol(
             documents=self.documents,
             passwords=self.passwords,

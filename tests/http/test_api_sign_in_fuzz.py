@@ -7,6 +7,7 @@ error, and every answer is one that the description has.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,9 +67,14 @@ class Fuzzed:
 
     def headers(self, who: str) -> dict[str, str]:
         """Return what a page of ours sends, once everything is as it was."""
-        self.scene.ledger.people.sessions.update(self._sessions)
         self.scene.ledger.kept.update(self._kept)
-        self.scene.clock.advance(0.5)
+        # So long apart that no limit is reached, and the session as fresh as at first.
+        self.scene.clock.advance(900)
+        now_ms = self.scene.clock.now_ms()
+        for digest, session in self._sessions.items():
+            self.scene.ledger.people.sessions[digest] = replace(
+                session, began_ms=now_ms, seen_ms=now_ms, factor_ms=now_ms
+            )
         said = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
         if who == "person":
             said |= {"Cookie": f"{COOKIE}={self.cookie}", "Seawall-Csrf": self.csrf}

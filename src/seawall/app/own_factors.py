@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seawall.app.caller import Caller
     from seawall.app.factors import Accounts, Opened
     from seawall.app.ports import Clock, Ledger, Notifier, Passkeys, Random, Write
-    from seawall.app.try_limits import TryLimits, Where
+    from seawall.app.try_limits import Where
     from seawall.core.identity.account import Account
     from seawall.core.identity.session import Session
 
@@ -52,7 +52,6 @@ class OwnFactors:
         self,
         *,
         accounts: Accounts,
-        limits: TryLimits,
         passkeys: Passkeys,
         ledger: Ledger,
         notifier: Notifier,
@@ -61,7 +60,6 @@ class OwnFactors:
         key: bytes,
     ) -> None:
         self._accounts = accounts
-        self._limits = limits
         self._passkeys = passkeys
         self._ledger = ledger
         self._notifier = notifier
@@ -176,7 +174,6 @@ class OwnFactors:
         self._notifier.alarm("factors-changed", session.tenant, index)
 
     async def _open(self, session: Session, where: Where, action: str = "enrol.attempt") -> Opened:
-        await self._limits.admit_session(where, f"factors/{session.digest}")
         person = self._accounts.person(session.tenant, session.user)
         by = Person(session.tenant, session.user).principal
         opened = await self._accounts.open(action, person, by, network=where.network)
