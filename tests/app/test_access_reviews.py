@@ -201,6 +201,23 @@ async def test_a_sign_in_is_one_of_this_tenants_person(
     assert signed_in == grant["evidence"]["last_sign_in"]
 
 
+async def test_more_use_than_one_page_is_counted() -> None:
+    """A busy holder's entries are counted page by page."""
+    place = await Workplace().open()
+    at = place.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    actor = {"kind": "client", "name": "portal"}
+    body = {"v": 1, "at": at, "action": "exchange.refuse", "tenant": CLINIC, "actor": actor}
+    for _ in range(1_001):
+        await place.ledger.append(CLINIC, body)
+
+    await place.reviews.begin(running(), "q1", ALL)
+    said = place.reviews.status(CLINIC, "q1")["grants"]
+
+    assert [("power/may_apply", 1_001), ("use-case/notes", 0)] == [
+        (one["grant"], one["evidence"]["uses"]) for one in said if one["name"] == "portal"
+    ]
+
+
 # --- answering ------------------------------------------------------------------------
 
 
@@ -487,7 +504,7 @@ async def test_a_closed_review_is_not_closed_again() -> None:
     with pytest.raises(Conflict) as conflict:
         await place.reviews.close(running(), "q1")
 
-    assert "review-closed" == conflict.value.code
+    assert ("review-closed", []) == (conflict.value.code, place.reviews.due(CLINIC))
 
 
 async def test_a_grant_that_went_meanwhile_lapses_without_a_change() -> None:

@@ -112,6 +112,19 @@ async def test_sessions_end_in_the_same_append(act: str) -> None:
             await place.sessions.identify(session, "network")
 
 
+async def test_a_suspension_ends_and_the_sessions_stay_ended() -> None:
+    """Who is active again signs in anew, with the roles of before."""
+    place = await Workplace().open()
+    session = await place.sign_in(DAN)
+    await place.workforce.suspend(allowed(), DAN)
+
+    await place.workforce.resume(allowed(), DAN)
+
+    assert {Role.CLINICIAN} == (await place.asker(await place.sign_in(DAN))).roles
+    with pytest.raises(Refused):
+        await place.sessions.identify(session, "network")
+
+
 async def test_an_append_that_fails_ends_nothing() -> None:
     """Where the entry cannot be kept, the person and their session stay as they were."""
     place = await Workplace().open()

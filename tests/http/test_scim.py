@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from desk_scene import ORIGIN, desk
+from seawall.core.errors import Unavailable
 from seawall.http.api.scim import PREFIX
 from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN
 
@@ -174,3 +175,28 @@ async def test_locations_lead_where_they_say() -> None:
     again = await there.scim({"method": "GET", "path": path})
 
     assert ("eva.o", made.json()) == (made.json()["id"], again.json())
+
+
+async def test_a_mistake_of_ours_is_said_in_scims_form() -> None:
+    """A bug is 500 in SCIM's form, and says nothing of the program."""
+    there = await desk()
+    there.place.provision._workforce = None  # type: ignore[assignment]  # a mistake
+
+    response = await there.scim({"method": "GET", "path": "/Users"})
+
+    assert (500, "Seawall failed on its own side [internal]") == (
+        response.status_code,
+        response.json()["detail"],
+    )
+
+
+async def test_a_ledger_that_is_down_lets_nobody_join() -> None:
+    """What cannot be recorded does not happen, and the provider is to try again."""
+    there = await desk()
+    there.place.ledger.down = Unavailable("disk-full", "the ledger cannot be written")
+
+    response = await there.scim(
+        {"method": "POST", "path": "/Users", "body": {"userName": "eve@clinic.example"}}
+    )
+
+    assert (503, 4) == (response.status_code, len(there.place.workforce.persons(CLINIC)))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -33,7 +32,6 @@ from seawall.core.identity.scim_described import (
     schemas,
     service_provider_config,
 )
-from seawall.http.api.bodies import invalid
 from seawall.http.api.guard import asked_of
 from seawall.http.errors import error_headers, status
 
@@ -82,7 +80,7 @@ def scim_application(api: Api, provision: Provision, origin: Callable[[], str]) 
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        exception_handlers={Error: _told, HTTPException: _no_door, Exception: _bug},
+        exception_handlers={HTTPException: _no_door, Exception: _bug},
     )
     app.include_router(scim_room(api, provision, origin))
     return app
@@ -315,14 +313,6 @@ def _error(code: int, ours: str, message: str, headers: dict[str, str]) -> Respo
 def _of(error: Error) -> Response:
     code = _STATUS.get(error.code, status(error))
     return _error(code, error.code, error.message, error_headers(error))
-
-
-async def _told(_request: Request, error: Exception) -> Response:
-    if isinstance(error, RequestValidationError):
-        return _of(invalid(error))
-    if not isinstance(error, Error):
-        raise TypeError("this handler is for errors of ours")
-    return _of(error)
 
 
 async def _no_door(_request: Request, error: Exception) -> Response:
