@@ -14,7 +14,8 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
-from seawall.http.api.guard import is_guarded, is_public
+from seawall.core.access.vocabulary import Action
+from seawall.http.api.guard import guards_of, is_guarded, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +54,38 @@ PUBLIC: Final = {
     "/api/enrol/finish": "as before",
 }
 """What is for whoever calls, and why."""
+
+OWN: Final = {
+    "GET /api/session": "the caller's own session",
+    "DELETE /api/session": "as before",
+    "POST /api/step-up/passkey/options": "as before",
+    "POST /api/step-up/passkey": "as before",
+    "POST /api/step-up/totp": "as before",
+    "POST /api/offline-factors": "a factor of the caller's own",
+    "POST /api/person-tokens": "the caller lets a client act for the caller",
+    "GET /api/emergencies/mine": "the caller's own",
+    "GET /api/emergencies/warning": "the same text for all",
+    "GET /api/emergency-mode": "whether it is on, which everybody must know",
+    "GET /api/reviewed-grants": "what the caller is asked",
+    "GET /scim/v2/Schemas": "the same for all",
+    "GET /scim/v2/Schemas/{id}": "the same for all",
+    "GET /scim/v2/ResourceTypes": "the same for all",
+    "GET /scim/v2/ResourceTypes/{id}": "the same for all",
+    "GET /scim/v2/ServiceProviderConfig": "the same for all",
+}
+"""What is for whoever has a session or a token, and why nothing else is asked."""
+
+ASK_THEMSELVES: Final = {
+    "POST /api/emergencies": "break-glass: the patient is found by a reference",
+    "POST /api/emergencies/{id}/end": "review-emergency, unless it is the caller's own",
+    "POST /api/emergencies/{id}/review": "review-emergency: of the person whose it is",
+    "POST /api/emergencies/{id}/texts": "review-emergency: of the person whose it is",
+    "POST /api/emergency-mode": "emergency-mode",
+    "POST /api/emergency-mode/renew": "emergency-mode",
+    "POST /api/emergency-mode/end": "emergency-mode",
+    "POST /api/patients/view": "view-patient: the patient is found by a reference",
+}
+"""What asks the policies where the resource is known, and for which action."""
 
 BY_TOKEN: Final = {
     "/v1/chat/completions": "POST",
@@ -98,6 +131,20 @@ def test_every_route_is_decided_on_or_said_to_be_public(application: Any) -> Non
     rest = {path for path, _ in found} - decided
     assert {*PUBLIC, *BY_TOKEN} == rest
     assert said <= PUBLIC.keys()
+
+
+def test_what_the_guard_does_not_ask_for_says_why(application: Any) -> None:
+    """A route that only identifies its caller is in one of two lists, with its reason."""
+    unasked = {
+        f"{method} {path}"
+        for path, route in _walk(application.routes)
+        if isinstance(route, APIRoute) and not is_public(route.endpoint)
+        for method in route.methods or ()
+        if "policies" not in guards_of(route.dependant)
+    }
+    assert {*OWN, *ASK_THEMSELVES} == unasked
+    named = {why.partition(":")[0].partition(",")[0] for why in ASK_THEMSELVES.values()}
+    assert named <= set(Action)
 
 
 async def test_nobody_gets_anything_else(application: Any) -> None:

@@ -235,7 +235,7 @@ class Api:
         await self._claim(request, asked)
         return asked.caller
 
-    caller.__dict__[_GUARDS] = True
+    caller.__dict__[_GUARDS] = "caller"
 
     async def _claim(self, request: Request, asked: Asked) -> None:
         if request.method in _SAFE:
@@ -353,10 +353,14 @@ def hide(request: Request) -> None:
 
 
 def is_guarded(dependant: Dependant) -> bool:
-    """Whether a route depends on something that authorises."""
-    return any(
-        getattr(one.call, _GUARDS, False) or is_guarded(one) for one in dependant.dependencies
-    )
+    """Whether a route depends on something that identifies its caller."""
+    return bool(guards_of(dependant))
+
+
+def guards_of(dependant: Dependant) -> frozenset[str]:
+    """Return what a route depends on: `policies`, which also identify, or `caller` alone."""
+    own = {getattr(one.call, _GUARDS, "") for one in dependant.dependencies} - {""}
+    return frozenset(own).union(*(guards_of(one) for one in dependant.dependencies))
 
 
 def is_public(endpoint: Callable[..., Any]) -> bool:
@@ -438,5 +442,5 @@ def _check_parameters(request: Request) -> None:
 
 
 def _guarding(dependency: _Endpoint) -> _Endpoint:
-    dependency.__dict__[_GUARDS] = True
+    dependency.__dict__[_GUARDS] = "policies"
     return dependency
