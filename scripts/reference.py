@@ -106,6 +106,26 @@ entry (-1: none). Someone must look. Every code under Tampered that an exchange 
 alarm too.
 """
 _ALARMS: Final = {
+    "emergencies-failed": "The search for emergencies whose review is late could not "
+    "be made; it is tried again.",
+    "emergency-access": "Somebody opened one patient's record in an emergency: the "
+    "privacy officer looks at once.",
+    "emergency-misuse": "A review found an emergency access inappropriate: treat it "
+    "as a security incident.",
+    "emergency-mode": "Emergency mode began, was renewed or ended.",
+    "emergency-review-overdue": "The review of an emergency is late.",
+    "factors-changed": "A person added or removed a factor, or renewed the recovery codes.",
+    "factors-reset": "A person's factors were taken away by a new enrolment link.",
+    "forgetting-failed": "Expired sessions could not be deleted; they count nowhere, "
+    "and it is tried again.",
+    "grant-unreviewed": "A grant that nobody confirmed was kept, because nobody else "
+    "holds the role.",
+    "offline-sign-in": "Somebody signed in by an offline factor.",
+    "passkey-cloned": "A passkey's count went backwards: there may be a copy of "
+    "it, and it was refused.",
+    "provider-down": "An identity provider does not answer: nobody new signs in by it.",
+    "recovery-code-used": "A recovery code was used for a new enrolment.",
+    "reviews-failed": "Access reviews whose day is past could not be closed; it is tried again.",
     "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else "
     "than it took; `seawall ledger archive` says which. It is tried again each round.",
     "backup-failed": "A scheduled backup could not be made, or an older one not let go of; it is "

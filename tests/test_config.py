@@ -142,6 +142,11 @@ def test_addresses_follow_from_name_and_port(tmp_path: Path) -> None:
     assert settings.token_url == "https://seawall.example/oauth2/token"
 
 
+def test_the_usual_port_is_in_no_address(tmp_path: Path) -> None:
+    """A browser's origin leaves it out, and is compared with this."""
+    assert "https://clinic.example" == Settings(tmp_path, name="clinic.example", port=443).base_url
+
+
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     """Settings are read once and stay."""
     settings: Any = Settings(tmp_path)

@@ -12,6 +12,7 @@ from seawall.cli import (
     dataset,
     demo,
     documents,
+    emergency,
     install,
     keys,
     ledger,
@@ -47,4 +48,5 @@ app.add_typer(patient.commands, name="patient")
 app.add_typer(access.commands, name="access")
 app.add_typer(user.commands, name="user")
 app.add_typer(review.commands, name="review")
+app.add_typer(emergency.commands, name="emergency")
 app.add_typer(witness.commands, name="witness")

@@ -34,7 +34,7 @@ from seawall.http.api.persons import persons_room
 from seawall.http.api.reviews import reviews_room
 from seawall.http.api.scim import PREFIX, scim_application
 from seawall.http.api.session import session_room
-from seawall.http.api.sign_in import enrol_room, sign_in_room, step_up_room
+from seawall.http.api.sign_in import enrol_room, factors_room, sign_in_room, step_up_room
 from seawall.http.api.works import Works
 from seawall.http.openid import OpenIdDoor
 from seawall.http.pages import PagesDoor
@@ -104,6 +104,7 @@ class ApiRoom:
             sign_in_room(api, people.sign_in),
             step_up_room(api, people.show_again),
             enrol_room(api, people.enrol, api.origin),
+            factors_room(api, people.own_factors),
             persons_room(api, people.workforce),
             reviews_room(api, people.reviews),
             emergency_room(

@@ -19,6 +19,7 @@ from seawall.app.enrol import Enrol
 from seawall.app.factors import Accounts
 from seawall.app.federate import Federate, Known, ticket_key
 from seawall.app.offline_factors import OfflineFactors
+from seawall.app.own_factors import OwnFactors
 from seawall.app.provision import Provision
 from seawall.app.review_evidence import ReviewEvidence
 from seawall.app.rounds import Rounds
@@ -131,6 +132,17 @@ class PeopleRoom:
             random=self._installation.random,
             key=self._key,
             **self._kept,
+        )
+
+    @cached_property
+    def own_factors(self) -> OwnFactors:
+        """What a person does about factors of their own."""
+        return OwnFactors(
+            accounts=self.accounts,
+            passkeys=self.passkeys,
+            random=self._installation.random,
+            key=self._key,
+            **self._told,
         )
 
     @cached_property

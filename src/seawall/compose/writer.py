@@ -335,7 +335,7 @@ class Writer:
             notifier=self.notifier,
         )
         listener = listen(settings.host, settings.port)
-        url = f"https://{settings.name}:{listener.getsockname()[1]}"
+        url = settings.url_at(listener.getsockname()[1])
         self._url = url
         app = self.application()
         # The lists and expressions live as long as the process: no collection need visit them.

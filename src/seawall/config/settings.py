@@ -30,6 +30,7 @@ _NUMERIC: Final = re.compile(r"(.*\.)?[0-9]+")
 _DATABASE: Final = re.compile(r"postgresql://[^\s:@/?#]+@[^\s@?#]*/[A-Za-z0-9_-]+(\?[^\s#@]*)?")
 _PROVIDERS: Final = ("file", "openbao", "aws")
 _PREFIX: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_HTTPS: Final = 443
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -176,7 +177,11 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The address under which clients reach the server."""
-        return f"https://{self.name}:{self.port}"
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """Return the address at a port, as browsers write an origin: without the usual one."""
+        return f"https://{self.name}" if port == _HTTPS else f"https://{self.name}:{port}"
 
     @property
     def authority(self) -> Path | None:
