@@ -18,7 +18,7 @@ from starlette.responses import Response
 from seawall.app.access import Allowed
 from seawall.app.explain_access import Asked
 from seawall.core.access.vocabulary import Action
-from seawall.http.api.conditions import versioned
+from seawall.http.api.conditions import READ, versioned
 from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
 
@@ -86,7 +86,7 @@ def access_room(
     room = api.router("access", prefix="/access")
     table: asyncio.Task[tuple[list[dict[str, Any]], str]] | None = None
 
-    @room.get("/matrix", summary="Who may do what", response_model=MatrixShown)
+    @room.get("/matrix", summary="Who may do what", response_model=MatrixShown, **READ)
     async def shown(
         request: Request,
         _allowed: Allowed = Depends(api.allow(Action.EXPLAIN_ACCESS)),

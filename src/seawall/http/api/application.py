@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import seawall
 from seawall.core.errors import Error, Invalid, Missing
 from seawall.http.api.bodies import invalid
-from seawall.http.api.guard import COOKIE
+from seawall.http.api.guard import COOKIE, rules_of
 from seawall.http.api.shapes import ERRORS
 from seawall.http.errors import respond
 
@@ -44,11 +45,9 @@ _SCHEMES: Final = {
         "description": "A person's session; changes need the headers Origin and Seawall-Csrf too.",
     },
 }
-_METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
 _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "required": False,
     "description": "The same key with the same request is done once, for a day.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~:+/=-]{8,128}$"},
 }
@@ -72,30 +71,41 @@ def api_application(rooms: Iterable[APIRouter]) -> FastAPI:
             Exception: _bug,
         },
     )
-    for room in rooms:
-        app.include_router(room)
+    routes = [route for room in rooms for route in _included(app, room)]
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         """Return the description, with how to authenticate and the keys of changes."""
-        return _completed(described())
+        return _completed(described(), routes)
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
 
-def _completed(schema: dict[str, Any]) -> dict[str, Any]:
+def _included(app: FastAPI, room: APIRouter) -> list[APIRoute]:
+    app.include_router(room)
+    return [route for route in room.routes if isinstance(route, APIRoute)]
+
+
+def _completed(schema: dict[str, Any], routes: Iterable[APIRoute]) -> dict[str, Any]:
     if "securitySchemes" in schema.setdefault("components", {}):
         return schema
     schema["components"]["securitySchemes"] = _SCHEMES
     schema["security"] = [{name: []} for name in _SCHEMES]
-    for path in schema["paths"].values():
-        for method, operation in path.items():
-            if method in _METHODS:
-                # Validation is answered as every other error is, with 400.
-                operation["responses"].pop("422", None)
-            if method in _METHODS - {"get"}:
-                operation.setdefault("parameters", []).append(_KEY_PARAMETER)
+    for route in routes:
+        rules = rules_of(route.endpoint)
+        for method in route.methods or ():
+            operation = schema["paths"][route.path_format][method.lower()]
+            # Validation is answered as every other error is, with 400.
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            if rules.is_public:
+                operation["security"] = []
+            elif method != "GET":
+                key = {**_KEY_PARAMETER, "required": rules.needs_key}
+                operation.setdefault("parameters", []).append(key)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"].get("schemas", {}).pop(name, None)
     return schema
 
 

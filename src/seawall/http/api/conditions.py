@@ -5,7 +5,7 @@ RFC 9110, section 13; RFC 6585, section 3. An ETag is strong: it names a version
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
@@ -16,6 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
+
+_NOT_SENT: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The caller has this version."}
+}
+
+
+def _header(name: str, told: str) -> dict[str, Any]:
+    schema = {"type": "string", "maxLength": 200}
+    return {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
+
+
+READ: Final[dict[str, Any]] = {
+    "responses": _NOT_SENT,
+    "openapi_extra": {"parameters": [_header("If-None-Match", "The ETag that the caller has.")]},
+}
+"""What the description of a route says that answers with an ETag."""
+
+CHANGED: Final[dict[str, Any]] = {
+    "openapi_extra": {
+        "parameters": [
+            _header("If-Match", "The ETag of the version that is changed; needed for a change."),
+            _header("If-None-Match", "`*` if nothing may be there yet."),
+        ]
+    },
+}
+"""What the description of a route says that changes a version."""
 
 
 def etag(version: int | str) -> str:

@@ -20,7 +20,7 @@ from seawall.core.access.vocabulary import ACTS, APPLYING, Action
 from seawall.core.errors import Invalid, Missing, Refused
 from seawall.core.registers.register import KINDS, read_document
 from seawall.core.registers.spec import Document, Spec
-from seawall.http.api.conditions import check_match, versioned
+from seawall.http.api.conditions import CHANGED, READ, check_match, versioned
 from seawall.http.api.paging import After, Limit
 from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
@@ -107,7 +107,9 @@ def documents_room(api: Api, documents: Documents) -> APIRouter:
         applied = await documents.apply(principal, [one.model_dump() for one in given])
         return json_response([asdict(one) for one in applied])
 
-    @room.put("/{kind}/{name}", summary="Apply one document", response_model=AppliedShown)
+    @room.put(
+        "/{kind}/{name}", summary="Apply one document", response_model=AppliedShown, **CHANGED
+    )
     async def replace(
         request: Request,
         kind: Kind,
@@ -150,7 +152,7 @@ def _add_reading(room: APIRouter, api: Api, documents: Documents) -> None:
         page = api.pages.page(request, caller, [_listed(one) for one in shown], position)
         return json_response(page.content(), headers=page.headers())
 
-    @room.get("/{kind}/{name}", summary="Show a document", response_model=DocumentShown)
+    @room.get("/{kind}/{name}", summary="Show a document", response_model=DocumentShown, **READ)
     async def shown(
         request: Request,
         kind: Kind,

@@ -315,7 +315,7 @@ class _GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request: the guard around the route's own work."""
-        rules: Rules = getattr(self.endpoint, _RULES, Rules())
+        rules = rules_of(self.endpoint)
         if not rules.is_public and not is_guarded(self.dependant):
             raise RuntimeError(f"the route {self.path} asks for no authorisation")
         work, api = super().get_route_handler(), self.api
@@ -363,10 +363,15 @@ def guards_of(dependant: Dependant) -> frozenset[str]:
     return frozenset(own).union(*(guards_of(one) for one in dependant.dependencies))
 
 
+def rules_of(endpoint: Callable[..., Any]) -> Rules:
+    """Return what is particular about a route."""
+    rules: Rules = getattr(endpoint, _RULES, Rules())
+    return rules
+
+
 def is_public(endpoint: Callable[..., Any]) -> bool:
     """Whether a route was said to be for whoever calls."""
-    rules: Rules = getattr(endpoint, _RULES, Rules())
-    return rules.is_public
+    return rules_of(endpoint).is_public
 
 
 def session_name(request: Request) -> str | None:
