@@ -109,7 +109,9 @@ def persons_room(api: Api, workforce: Workforce) -> APIRouter:
     _add_seeing(room, api, workforce)
     manage = api.allow(Action.MANAGE_PERSONS, _person)
 
-    @room.post("/{name}/join", summary="Let somebody join", response_model=ChangeShown)
+    @room.post(
+        "/{name}/join", summary="Let somebody join", status_code=201, response_model=ChangeShown
+    )
     async def join(
         request: Request, name: Name, given: PersonGiven, allowed: Allowed = Depends(manage)
     ) -> Response:

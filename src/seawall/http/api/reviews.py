@@ -96,7 +96,7 @@ def reviews_room(api: Api, reviews: AccessReviews) -> APIRouter:
     _add_answering(room, api, reviews)
     run = api.allow(Action.RUN_REVIEWS, _review)
 
-    @room.post("/reviews/{name}", summary="Begin a review", response_model=Done)
+    @room.post("/reviews/{name}", summary="Begin a review", status_code=201, response_model=Done)
     async def begin(
         request: Request, name: Name, given: ReviewGiven, allowed: Allowed = Depends(run)
     ) -> Response:
@@ -139,7 +139,10 @@ def _add_seeing(room: APIRouter, api: Api, reviews: AccessReviews) -> None:
         return json_response(reviews.status(allowed.resource.tenant, name))
 
     @room.get(
-        "/reviews/{name}/report", summary="A review to be read", response_class=PlainTextResponse
+        "/reviews/{name}/report",
+        summary="A review to be read",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def report(name: Name, allowed: Allowed = Depends(see)) -> Response:
         """Show the same as plain text, by reviewer."""
