@@ -49,6 +49,9 @@ class SaysSo:
         self.asked.append(asked)
         return f"{self._issuer}/authorize?state={asked.state}"
 
+    async def check(self) -> None:
+        """Answer."""
+
     async def claims(self, code: str, asked: AskedThere, issuer: str | None) -> Mapping[str, Any]:
         """Return who came back."""
         assert issuer is None

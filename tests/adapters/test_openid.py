@@ -135,3 +135,12 @@ async def test_a_certificate_of_another_authority_is_not_trusted(provider: Provi
     registered = Registration(provider.issuer, "seawall", BACK)
     with pytest.raises(Unavailable):
         await DiscoveredProvider(registered, SystemClock()).address(ASKED)
+
+
+async def test_a_provider_is_asked_itself(provider: Provider) -> None:
+    """What was discovered earlier is no answer to the question whether it answers."""
+    us = party(provider)
+    await us.address(ASKED)
+    await us.check()
+    with pytest.raises(Unavailable):
+        await party(provider, None, issuer="https://localhost:9").check()

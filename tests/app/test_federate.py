@@ -43,6 +43,11 @@ class FakeProvider:
         self.asked.append(asked)
         return f"{ISSUER}/authorize?state={asked.state}"
 
+    async def check(self) -> None:
+        """Say whether it answers."""
+        if self.fault is not None:
+            raise self.fault
+
     async def claims(self, code: str, asked: AskedThere, issuer: str | None) -> Mapping[str, Any]:
         """Return the claims of a code."""
         assert (self.asked[-1], None, "code") == (asked, issuer, code)
@@ -313,29 +318,62 @@ async def test_a_session_that_ended_meanwhile_is_not_made_anew() -> None:
 
 
 async def test_a_provider_that_is_down_refuses_and_tells_the_operator_once() -> None:
-    """Nobody new signs in, and it counts as down until it answers, or for five minutes."""
+    """It counts as down when it was asked twice in vain, and no more once it answers."""
     scene = await Scene().ready()
     scene.provider.fault = DOWN
-    for _ in range(3):
-        with pytest.raises(Unavailable):
-            await scene.federate.begin("idp", "/", "net-1")
+    with pytest.raises(Unavailable):
+        await scene.federate.begin("idp", "/", "net-1")
+    said = []
+    for _ in range(4):
+        await scene.federate.check()
+        said.append(scene.federate.is_down("clinic"))
+    assert [False, True, True, True] == said
     assert ["provider-down"] == [code for code, *_ in scene.notifier.alarms]
-    assert scene.federate.is_down("clinic")
     assert not scene.federate.is_down("school")
     scene.provider.fault = None
-    await scene.federate.begin("idp", "/", "net-1")
+    await scene.federate.check()
     assert not scene.federate.is_down("clinic")
 
 
-async def test_a_provider_that_goes_down_meanwhile_lets_nobody_in() -> None:
-    """The code cannot be exchanged; nothing is begun."""
+async def test_no_browser_says_whether_a_provider_is_down() -> None:
+    """Whoever makes a request fail, or one succeed, opens and closes nothing."""
     scene = await Scene().ready()
     going = await scene.federate.begin("idp", "/", "net-1")
     scene.provider.fault = DOWN
-    assert "provider-down" == await scene.code(going)
-    assert scene.federate.is_down("clinic")
-    scene.clock.advance(300)
+    assert ["provider-down"] * 3 == [await scene.code(going) for _ in range(3)]
     assert not scene.federate.is_down("clinic")
+    for _ in range(2):
+        await scene.federate.check()
+    scene.provider.fault = None
+    await scene.federate.begin("idp", "/", "net-1")
+    assert scene.federate.is_down("clinic")
+
+
+async def test_an_old_check_says_nothing() -> None:
+    """Where nobody asks the provider any more, it does not count as down."""
+    scene = await Scene().ready()
+    scene.provider.fault = DOWN
+    for _ in range(2):
+        await scene.federate.check()
+    scene.clock.advance(180)
+    assert not scene.federate.is_down("clinic")
+
+
+@pytest.mark.parametrize("code", ["", "a\nb", "é", "a" * 2_049])
+async def test_a_code_that_is_none_does_not_reach_the_provider(code: str) -> None:
+    """Its characters and its length are those of RFC 6749."""
+    scene = await Scene().ready()
+    going = await scene.federate.begin("idp", "/", "net-1")
+    with pytest.raises(Refused) as caught:
+        await scene.federate.finish(
+            going.ticket,
+            provider="idp",
+            state=scene.provider.asked[-1].state,
+            code=code,
+            issuer=None,
+            network="net-1",
+        )
+    assert "sign-in-refused" == caught.value.code
 
 
 async def test_a_ledger_that_is_down_lets_nobody_in() -> None:

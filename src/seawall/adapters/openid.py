@@ -41,6 +41,8 @@ _FOUND_SECONDS: Final = 3_600.0
 _KEYS_SECONDS: Final = 60.0
 """So long after keys were fetched, a token under an unknown one does not make us ask again."""
 _OK: Final = 200
+_CLIENTS: Final = 400
+_SERVERS: Final = 500
 _LETTING_GO_SECONDS: Final = 0.05
 
 
@@ -146,10 +148,17 @@ class DiscoveredProvider:
             raise _refused() from None
         return dict(decoded.claims)
 
+    async def check(self) -> None:
+        """Ask for the metadata anew; `Unavailable` (`provider-down`) if they do not come."""
+        await self._discover()
+
     async def _metadata(self) -> dict[str, Any]:
         now = self._clock.monotonic()
         if self._found is not None and now - self._found[0] < _FOUND_SECONDS:
             return self._found[1]
+        return await self._discover()
+
+    async def _discover(self) -> dict[str, Any]:
         issuer = self._registered.issuer
         place = issuer.rstrip("/") + "/.well-known/openid-configuration"
         status, answer = await self._call(place)
@@ -163,7 +172,7 @@ class DiscoveredProvider:
         places = [metadata.get(name) for name in _PLACES]
         if metadata.get("issuer") != issuer or not all(map(_is_https, places)):
             raise _down()
-        self._found = (now, dict(metadata))
+        self._found = (self._clock.monotonic(), dict(metadata))
         return self._found[1]
 
     async def _key_set(self, found: Mapping[str, Any], *, is_anew: bool) -> KeySet:
@@ -215,15 +224,25 @@ class DiscoveredProvider:
                     content += piece
                     if len(content) > _MAX_ANSWER:
                         raise _down()
-            answer = orjson.loads(content)
+            answer = _object(content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             raise _down() from None
         finally:
             # aiohttp does not wait until TLS transports let go of their sockets.
             await asyncio.sleep(_LETTING_GO_SECONDS)
-        if not isinstance(answer, dict):
+        if answer is None and not _CLIENTS <= response.status < _SERVERS:
             raise _down()
-        return response.status, answer
+        # What it refuses it may refuse in words for people, as what stands before it does.
+        return response.status, answer or {}
+
+
+def _object(content: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that an answer is; None if it is none."""
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 _PLACES: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")

@@ -45,8 +45,14 @@ if TYPE_CHECKING:
 KIND: Final = "openid"
 UNDER_WAY_MS: Final = 600_000
 """So long somebody may be away at the provider."""
-_DOWN_MS: Final = 300_000
-"""So long after a provider did not answer it counts as down, if nobody reached it since."""
+CHECK_SECONDS: Final = 30.0
+"""So often each provider is asked whether it answers."""
+_FAILURES: Final = 2
+"""So often in a row it must have failed to count as down."""
+_FRESH_CHECK_MS: Final = 180_000
+"""A check that is older says nothing."""
+_CODE: Final = re.compile(r"[\x20-\x7e]{1,2048}")
+"""RFC 6749, A.11."""
 _SECRET_BYTES: Final = 32
 _PATH: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}")
 
@@ -105,15 +111,35 @@ class Federate:
         self._clock = clock
         self._random = random
         self._key = key
-        self._down_ms: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        """How often in a row each provider did not answer when it was asked."""
+        self._checked_ms: dict[str, int] = {}
 
     def is_down(self, tenant: str) -> bool:
-        """Whether every provider of a tenant lately failed to answer; False where it has none."""
+        """Whether every provider of a tenant failed to answer `check` twice; False if it has none.
+
+        Nothing that a browser brings changes this: only what was asked of the provider itself.
+        """
         named = [name for name, one in self._providers.items() if one.tenant == tenant]
         now_ms = self._clock.now_ms()
         return bool(named) and all(
-            now_ms - self._down_ms.get(name, -_DOWN_MS) < _DOWN_MS for name in named
+            self._failures.get(name, 0) >= _FAILURES
+            and now_ms - self._checked_ms.get(name, -_FRESH_CHECK_MS) < _FRESH_CHECK_MS
+            for name in named
         )
+
+    async def check(self) -> None:
+        """Ask each provider whether it answers; tell the operator when one does not any more."""
+        for name, known in self._providers.items():
+            try:
+                await known.client.check()
+            except Unavailable:
+                self._failures[name] = self._failures.get(name, 0) + 1
+                if self._failures[name] == _FAILURES:
+                    self._notifier.alarm("provider-down", known.tenant, None)
+            else:
+                self._failures[name] = 0
+            self._checked_ms[name] = self._clock.now_ms()
 
     async def begin(
         self,
@@ -134,12 +160,7 @@ class Federate:
         self._count(network)
         state, nonce, verifier = self._secret(), self._secret(), self._secret()
         asked = AskedThere(state, nonce, verifier, is_fresh=is_again)
-        try:
-            address = await known.client.address(asked)
-        except Unavailable:
-            self._note_down(name)
-            raise
-        self._down_ms.pop(name, None)
+        address = await known.client.address(asked)
         about = {
             "provider": name,
             "state": asked.state,
@@ -175,6 +196,8 @@ class Federate:
         is_ours = hmac.compare_digest(str(about["state"]).encode(), state.encode(errors="replace"))
         if not is_ours or provider != name:
             raise _refusal()
+        if not _CODE.fullmatch(code):
+            raise _refusal()
         is_fresh = about["again"] is True
         asked = AskedThere(
             str(about["state"]), str(about["nonce"]), str(about["verifier"]), is_fresh=is_fresh
@@ -183,9 +206,6 @@ class Federate:
             claims = await known.client.claims(code, asked, issuer)
             age_ms = FRESH_MS if is_fresh else LONGEST_SECONDS * 1000
             said = said_there(claims, known.demanded, self._clock.now_ms(), max_age_ms=age_ms)
-        except Unavailable:
-            self._note_down(name)
-            raise
         except Refused as error:
             await self._record_refusal(name, known, error.code)
             raise
@@ -277,12 +297,6 @@ class Federate:
             raise Refused(
                 "too-many-tries", "there were too many tries from this network", "wait a minute"
             )
-
-    def _note_down(self, name: str) -> None:
-        """Tell the operator once for each time that a provider stops answering."""
-        if self._clock.now_ms() - self._down_ms.get(name, -_DOWN_MS) >= _DOWN_MS:
-            self._notifier.alarm("provider-down", self._providers[name].tenant, None)
-        self._down_ms[name] = self._clock.now_ms()
 
     def _known(self, name: str) -> Known:
         known = self._providers.get(name)

@@ -17,7 +17,7 @@ from seawall.app.emergency_mode import EmergencyMode
 from seawall.app.emergency_reviews import EmergencyHistory, EmergencyReviews
 from seawall.app.enrol import Enrol
 from seawall.app.factors import Accounts
-from seawall.app.federate import Federate, Known, ticket_key
+from seawall.app.federate import CHECK_SECONDS, Federate, Known, ticket_key
 from seawall.app.offline_factors import OfflineFactors
 from seawall.app.own_factors import OwnFactors
 from seawall.app.provision import Provision
@@ -290,7 +290,10 @@ class PeopleRoom:
             await self.reviews.close_overdue()
 
         told = self._writer.notifier
+        asking = self.federate.check
+        providers = [Rounds("providers", asking, seconds=CHECK_SECONDS, notifier=told)]
         return [
+            *(providers if self._installation.settings.providers else ()),
             Rounds("emergencies", self.emergency_reviews.check, seconds=60.0, notifier=told),
             Rounds("reviews", close_reviews, seconds=_REVIEWING_SECONDS, notifier=told),
         ]

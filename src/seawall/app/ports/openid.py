@@ -28,6 +28,10 @@ class OpenIdProvider(Protocol):
         """Return where the browser goes; `Unavailable` (`provider-down`) if it does not answer."""
         ...
 
+    async def check(self) -> None:
+        """Ask the provider itself whether it answers; `Unavailable` (`provider-down`) if not."""
+        ...
+
     async def claims(self, code: str, asked: AskedThere, issuer: str | None) -> Mapping[str, Any]:
         """Return the claims of the ID token that a code is exchanged for.
 
