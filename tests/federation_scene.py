@@ -125,11 +125,13 @@ class Visitor:
         self._app = app
         self.cookies: dict[str, str] = {}
 
-    async def get(self, path: str) -> httpx.Response:
+    async def get(self, path: str, **headers: str) -> httpx.Response:
         """Ask for a path, and keep the cookies of the answer."""
-        said = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookies:
+            named["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         transport = httpx.ASGITransport(self._app, client=("10.1.2.3", 4711))
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
-            answer = await client.get(path, headers={"Cookie": said} if said else {})
+            answer = await client.get(path, headers=named)
         self.cookies |= dict(answer.cookies)
         return answer

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PAGE: Final = (ROOT / "docs" / "reference" / "asvs-5.0.md").read_text("utf-8")
 IDS: Final = ROOT / "tests" / "vectors" / "asvs-5.0-ids.txt"
 ATTACKS: Final = "\n## Attacks that have a test\n"
-MOST: Final = 19
+MOST: Final = 14
 """So many requirements are not met at most: the figure falls, and does not rise unseen."""
 
 _ROW: Final = re.compile(r"^\| (\d+\.\d+\.\d+) \| ([123]) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from federation_scene import Federation, Visitor
+from seawall.core.errors import Refused
 from seawall.http.api.guard import COOKIE
 
 if TYPE_CHECKING:
@@ -91,3 +92,41 @@ async def test_the_way_on_leads_nowhere_else(scene: Federation, app: Starlette, 
     answer = await visitor.get(f"/sign-in/openid/home/callback?code=c&state={state(scene)}")
 
     assert (200, False) == (answer.status_code, "evil" in answer.text)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_sites_page_sends_nobody_to_sign_in(
+    scene: Federation, app: Starlette, site: str
+) -> None:
+    """A session begins by an act of the person, also where the provider asks nothing."""
+    visitor = Visitor(app)
+    answer = await visitor.get("/sign-in/openid/home", Sec_Fetch_Site=site)
+
+    assert (403, {}, []) == (answer.status_code, visitor.cookies, scene.there["home"].asked)
+
+
+async def test_signing_in_there_ends_the_browsers_session(
+    scene: Federation, app: Starlette
+) -> None:
+    """The new session has another name, and the one before is worth nothing."""
+    visitor, names = Visitor(app), []
+    for _ in range(2):
+        await visitor.get("/sign-in/openid/home")
+        await visitor.get(f"/sign-in/openid/home/callback?code=c&state={state(scene)}")
+        names.append(visitor.cookies[COOKIE])
+
+    assert "ann" == (await scene.sessions.identify(names[1], "net-1")).principal.name
+    with pytest.raises(Refused, match="session-ended"):
+        await scene.sessions.identify(names[0], "net-1")
+
+
+async def test_a_code_of_one_provider_is_not_sent_to_another(
+    scene: Federation, app: Starlette
+) -> None:
+    """What came back to one provider's address is no answer of another's (RFC 9700, 4.4)."""
+    visitor = Visitor(app)
+    await visitor.get("/sign-in/openid/other")
+    said = scene.there["other"].asked[-1].state
+    answer = await visitor.get(f"/sign-in/openid/home/callback?code=of-home&state={said}")
+
+    assert (403, []) == (answer.status_code, scene.there["other"].codes)
