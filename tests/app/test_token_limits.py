@@ -252,6 +252,30 @@ async def test_only_a_person_gets_a_subject_token() -> None:
     assert "client-unknown" == await code(acting.subject_token(person, "nobody"))
 
 
+async def test_a_person_of_one_factor_gets_no_subject_token() -> None:
+    """Who showed a password alone is acted for by nobody, and nothing is recorded as given."""
+    desk = await Desk().open()
+    person = await desk.person()
+    assert person.session is not None
+    weak = replace(person, session=replace(person.session, methods=("pwd",)))
+
+    assert "second-factor-needed" == await code(desk.here.acting.subject_token(weak, "app"))
+    assert "token.person" not in {one["action"] for one in desk.ledger.bodies(SYSTEM_LOG)}
+
+
+async def test_the_acting_session_goes_with_the_caller() -> None:
+    """What the policies ask of the person is read from the session that is kept today."""
+    desk = await Desk().open()
+    person = await desk.person()
+    subject = await desk.here.acting.subject_token(person, "app")
+
+    caller = await desk.caller(await desk.token(subject_token=subject))
+
+    assert caller.person is not None
+    assert (person.principal, person.session) == (caller.person.principal, caller.acting_session)
+    assert (await desk.caller(await desk.token())).person is None
+
+
 async def test_a_token_that_was_given_back_counts_nowhere_within_seconds() -> None:
     """Here at once, at another replica after two seconds at most."""
     desk = await Desk().open()

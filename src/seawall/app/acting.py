@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, Ledger, Random, Store, Tokens
-    from seawall.core.identity.session import SessionLimits
+    from seawall.core.identity.session import Session, SessionLimits
 
 SUBJECT_SECONDS: Final = 300
 SUBJECT_ISSUER: Final = "seawall:person"
@@ -68,6 +68,12 @@ class Acting:
                 "only a person who is signed in can be acted for",
                 "sign in, and ask again with the session's cookie",
             )
+        if not session.has_second_factor:
+            raise Refused(
+                "second-factor-needed",
+                "only a person who showed two factors can be acted for",
+                "sign in with a second factor",
+            )
         if self._documents.register(principal.tenant).find(ClientSpec, client) is None:
             raise Missing(
                 "client-unknown",
@@ -112,8 +118,11 @@ class Acting:
         digest = hashlib.sha256(f"person\n{claims.get('jti')}".encode()).hexdigest()
         return acted, SpendAssertion(digest, expires * 1000)
 
-    async def require_standing(self, tenant: str, acted: ActedFor) -> None:
-        """Refuse (`person-gone`) if the person may do nothing today or the session has ended."""
+    async def require_standing(self, tenant: str, acted: ActedFor) -> Session:
+        """Return the person's session; refuse (`person-gone`) if it has ended, or all roles have.
+
+        Whether the person may do what is asked for, the policies say.
+        """
         user = self._documents.register(tenant).find(UserSpec, acted.user)
         session = await self._store.session(acted.session) if user is not None else None
         if (
@@ -128,6 +137,7 @@ class Acting:
                 "the person for whom this token acts has no session or no role any more",
                 "let the person sign in, and get a new subject token",
             )
+        return session
 
 
 def acted_for(claims: dict[str, Any]) -> ActedFor | None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from seawall.app.access import Access
+    from seawall.app.caller import Caller
     from seawall.app.close_exchanges import CloseExchanges
     from seawall.app.documents import Documents
     from seawall.app.minimise import Minimised
@@ -167,22 +168,37 @@ class AskModel:
         return Trip(call, request, question, decision, register, item.hex())
 
     def _decide(self, call: Call, question: Question, register: Register) -> Decision:
-        """Decide by the documents, and then ask the policies of access."""
+        """Decide by the documents, and then ask the policies of access.
+
+        They are asked for the client, and for the person for whom it acts; both must be let.
+        """
         decision = decide(question, register)
-        if not decision.allowed or decision.use_case is None or self._access is None:
+        if not decision.allowed or self._access is None:
             return decision
-        answer = self._access.ask(
-            self._access.asker(call.caller),
+        decision = self._permitted(decision, call.caller, self._access)
+        if not decision.allowed or call.caller.person is None:
+            return decision
+        return self._permitted(decision, call.caller.person, self._access)
+
+    @staticmethod
+    def _permitted(decision: Decision, caller: Caller, access: Access) -> Decision:
+        """Return the decision as the policies leave it, with those that determined it."""
+        if decision.use_case is None:
+            return decision
+        answer = access.ask(
+            access.asker(caller),
             Action.ASK_MODEL,
-            Resource(On.EXCHANGE, call.principal.tenant, decision.use_case.name),
+            Resource(On.EXCHANGE, caller.principal.tenant, decision.use_case.name),
             purpose=decision.use_case.spec.purpose,
             elements=decision.use_case.spec.sees.named,
         )
-        decision = replace(decision, policies=answer.policies)
         if answer.allowed:
-            return decision
+            return replace(decision, policies=(*(decision.policies or ()), *answer.policies))
         said = refusal_of(answer, Action.ASK_MODEL)
-        return decision.refused(Refusal(said.code, said.message, said.help))
+        is_person = caller.principal.kind == "user"
+        whose = "for the person for whom the client acts: " if is_person else ""
+        refusal = Refusal(said.code, f"{whose}{said.message}", said.help)
+        return replace(decision, policies=answer.policies).refused(refusal)
 
     def _check_still(self, trip: Trip) -> None:
         """Refuse if documents were applied meanwhile that change the decision.

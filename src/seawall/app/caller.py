@@ -6,11 +6,12 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from seawall.core.policy.principal import Principal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seawall.core.identity.session import Session
-    from seawall.core.policy.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,20 @@ class Caller:
     """A person's session; None for clients."""
     acting_user: str | None = None
     """The person of the same tenant for whom a client acts, by token exchange (RFC 8693)."""
+    acting_session: Session | None = None
+    """The session in which that person said so; without it they have shown no factor."""
     use_cases: frozenset[str] | None = None
     """The use cases that a token is limited to; None for all of its client's."""
     patient: BoundPatient | None = None
     """The one patient to whom a token is bound; ask `is_for_patient`."""
+
+    @property
+    def person(self) -> Caller | None:
+        """The person for whom a client acts, as who would call themselves; None for nobody."""
+        if self.acting_user is None:
+            return None
+        named = Principal("user", self.acting_user, self.principal.tenant)
+        return Caller(named, self.acting_session)
 
     @property
     def is_limited(self) -> bool:

@@ -12,7 +12,7 @@ use case that is withdrawn stops at once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.acting import acted_for
@@ -175,9 +175,11 @@ class IssueToken:
         if await self._revocations.holds(token_id):
             raise _token_refusal("token-revoked", "this token was given back")
         self._check_binding(claims, client.spec, presented)
-        if acted is not None:
-            await self._acting.require_standing(tenant, acted)
-        return self._caller(Principal("client", name, tenant), claims, acted, token_id)
+        caller = self._caller(Principal("client", name, tenant), claims, token_id)
+        if acted is None:
+            return caller
+        session = await self._acting.require_standing(tenant, acted)
+        return replace(caller, acting_user=acted.user, acting_session=session)
 
     async def identify_whole(self, presented: Presented) -> Caller:
         """Return who a token speaks for; `Refused` if it is limited to a part of the client's work.
@@ -305,18 +307,11 @@ class IssueToken:
             )
         self._proofs.at_resource(presented.proof, presented.token, key)
 
-    def _caller(
-        self,
-        principal: Principal,
-        claims: dict[str, Any],
-        acted: ActedFor | None,
-        token_id: str,
-    ) -> Caller:
+    def _caller(self, principal: Principal, claims: dict[str, Any], token_id: str) -> Caller:
         scope, patient = claims.get("scope"), claims.get("patient")
         keyed = self._blind(f"{principal.tenant}/{principal.name}", token_id)
         return Caller(
             principal,
-            acting_user=None if acted is None else acted.user,
             use_cases=None if scope is None else _named(str(scope)),
             patient=None if patient is None else BoundPatient(str(patient), keyed),
         )

@@ -31,8 +31,8 @@ UNATTRIBUTED: Final = "unattributed"
 
 _GRANT_MS: Final = 600_000
 
-_Place = tuple[str, str, str, str | None, str | None]
-"""Tenant, client, use case, patient's reference, conversation's word."""
+_Place = tuple[str, str, str, str | None, str | None, str | None]
+"""Tenant, client, use case, person acted for, patient's reference, conversation's word."""
 
 
 @dataclass(slots=True)
@@ -82,12 +82,12 @@ class Recall:
 
         `patient` is a reference as the client knows it (a FHIR id or a record
         number); `conversation` is the client's own word. Neither is recorded. `for_user`
-        is the person for whom the client acts, and is.
+        is the person for whom the client acts, and is: each has conversations of their own.
         """
         if patient is None and conversation is None:
             return Recalled()
         use_case = decision.use_case.name if decision.use_case else ""
-        place = (principal.tenant, principal.name, use_case, patient, conversation)
+        place = (principal.tenant, principal.name, use_case, for_user, patient, conversation)
         if conversation is None:
             return await self._open(principal, decision, patient, None, for_user)
         # Two first turns at once must share one replacement map.
@@ -127,7 +127,9 @@ class Recall:
             wanted += [identifiers] if identifiers else []
         if conversation is not None:
             use_case = decision.use_case.name if decision.use_case else ""
-            word = f"conversation\n{principal.name}\n{use_case}\n{conversation}"
+            # One person's conversation is not another's, though the client acts for both.
+            whose = "" if for_user is None else f"for {for_user}\n"
+            word = f"conversation\n{principal.name}\n{use_case}\n{whose}{conversation}"
             [recalled.conversation] = await self._keys.blind(tenant, [word])
             earlier = await self._store.sealed(tenant, PLACEHOLDERS, recalled.conversation)
             if earlier is not None:
