@@ -10,7 +10,7 @@ import pytest
 
 from fakes import FakeClock, MemoryLedger, MemoryStore
 from seawall.app.access import Access
-from seawall.app.caller import Caller
+from seawall.app.caller import BoundPatient, Caller
 from seawall.app.documents import Documents
 from seawall.core.access.question import Answer, Asker, Resource
 from seawall.core.access.vocabulary import Action, On, Role
@@ -136,6 +136,23 @@ async def test_a_client_is_known_by_its_document() -> None:
     assert frozenset({Role.SERVICE}) == whole.roles
     limited = Caller(SCHEDULER, use_cases=frozenset({"summaries", "research"}))
     assert {"summaries"} == scene.access.asker(limited).use_cases
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"use_cases": frozenset({"summaries"})},
+        {"patient": BoundPatient("p", str)},
+        {"acting_user": "ann"},
+    ],
+    ids=lambda limits: next(iter(limits)),
+)
+async def test_a_limited_token_has_none_of_its_clients_powers(limits: dict[str, Any]) -> None:
+    """It is for a part of the client's work, under its use cases; a power is none of that."""
+    scene = await Scene().ready()
+    limited = scene.access.asker(Caller(SCHEDULER, **limits))
+    assert (frozenset(), frozenset({Role.SERVICE})) == (limited.powers, limited.roles)
+    assert "summaries" in limited.use_cases
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,9 @@ class Access:
             cases = (
                 spec.use_cases if caller.use_cases is None else spec.use_cases & caller.use_cases
             )
-            return Asker(principal, frozenset({Role.SERVICE}), spec.powers, cases)
+            # A token for a part of the client's work has none of its powers.
+            powers = frozenset[str]() if caller.is_limited else spec.powers
+            return Asker(principal, frozenset({Role.SERVICE}), powers, cases)
         user = register.find(UserSpec, principal.name)
         session = caller.session
         if principal.kind != "user" or user is None or session is None:
