@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import typer
 
+from api_page import api_page, resolved, table
 from seawall.adapters.policies import load_policies
 from seawall.cli import app
 from seawall.core import errors
@@ -196,11 +197,11 @@ def command_line() -> str:
             if parameter.name != "help"
         ]
         if rows:
-            parts.append(_table(("argument or option", "meaning"), rows))
+            parts.append(table(("argument or option", "meaning"), rows))
     parts.append(
         "## `seawall-verify DIR`\n\n"
         "The auditor's program; see [How to verify a ledger](../how-to/verify-a-ledger.md).\n\n"
-        + _table(
+        + table(
             ("argument or option", "meaning"),
             [
                 ("`DIR`", "A tlog-tiles folder, ours or another's."),
@@ -230,7 +231,7 @@ def command_line() -> str:
 
 def gateway_fields() -> str:
     """Return the page of what happens to each field of a request."""
-    meanings = _table(
+    meanings = table(
         ("treatment", "meaning"),
         [
             ("walked", "Every leaf is searched for identifiers, then sent."),
@@ -245,9 +246,9 @@ def gateway_fields() -> str:
             "A field that is not listed is refused with `unknown-field`.\n",
             meanings,
             "## `POST /v1/chat/completions`\n",
-            _table(("field", "treatment"), _treatments(REQUEST_FIELDS)),
+            table(("field", "treatment"), _treatments(REQUEST_FIELDS)),
             "## A message\n",
-            _table(("field", "treatment"), _treatments(MESSAGE_FIELDS)),
+            table(("field", "treatment"), _treatments(MESSAGE_FIELDS)),
             _PARTS,
         ]
     )
@@ -262,7 +263,7 @@ def documents() -> str:
     for kind, model in KINDS.items():
         schema = model.model_json_schema()
         parts.append(f"## {kind}\n")
-        parts.append(_table(("field", "form", "needed"), _fields(schema, schema, "")))
+        parts.append(table(("field", "form", "needed"), _fields(schema, schema, "")))
         if model.names is not None:
             named = ", ".join(f"`{name}`" for name in sorted(model.names))
             parts.append(f"A document of this kind is named {named}.\n")
@@ -271,12 +272,12 @@ def documents() -> str:
     parts += [
         "## The terms of an Agreement\n",
         "None of these may be missing:\n",
-        _table(("paragraph", "term"), terms),
+        table(("paragraph", "term"), terms),
         "These two are permissions; absent means that such a use is refused:\n",
-        _table(("paragraph", "term"), options),
+        table(("paragraph", "term"), options),
         "## Identifier classes\n",
         "What `sees.identifiers` may name, and the paragraphs that each class stands for:\n",
-        _table(
+        table(
             ("class", "paragraphs"),
             [(f"`{label}`", ", ".join(p)) for label, p in PARAGRAPHS.items()],
         ),
@@ -284,7 +285,7 @@ def documents() -> str:
         _ELEMENTS,
         "## Exceptions\n",
         _EXCEPTIONS,
-        _table(
+        table(
             ("exception", "paragraph", "in a UseCase"),
             [
                 (f"`{one}`", paragraph, "refused" if one in BY_PARTY else "may be named")
@@ -335,9 +336,9 @@ def error_codes() -> str:
     for family in dict.fromkeys(_FAMILY.values()):
         parts.append(f"## {family.__name__}\n")
         parts.append(f"{(family.__doc__ or '').splitlines()[0]}\n")
-        parts.append(_table(columns, map(_code_row, sorted(rows.get(family, {}).items()))))
+        parts.append(table(columns, map(_code_row, sorted(rows.get(family, {}).items()))))
     parts += ["## Alarms\n", _ALARMED]
-    parts.append(_table(("code", "meaning"), ((f"`{c}`", _ALARMS[c]) for c in sorted(alarms))))
+    parts.append(table(("code", "meaning"), ((f"`{c}`", _ALARMS[c]) for c in sorted(alarms))))
     return "\n".join(parts)
 
 
@@ -348,6 +349,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/exchange-states.md": exchange_states,
     "docs/reference/error-codes.md": error_codes,
     "docs/reference/access-matrix.md": access_matrix,
+    "docs/reference/api.md": api_page,
     "src/seawall/rules/access.cedarschema": schema_text,
 }
 
@@ -390,7 +392,7 @@ def _treatments(table: dict[str, Treatment]) -> list[tuple[str, str]]:
 def _fields(schema: dict[str, Any], root: dict[str, Any], prefix: str) -> Iterator[Sequence[str]]:
     required = set(schema.get("required", ()))
     for name, field in schema["properties"].items():
-        inner = _resolved(field, root)
+        inner = resolved(field, root)
         needed = "yes" if name in required else "no"
         if "properties" in inner:
             yield (f"`{prefix}{name}`", "mapping", needed)
@@ -399,24 +401,13 @@ def _fields(schema: dict[str, Any], root: dict[str, Any], prefix: str) -> Iterat
             yield (f"`{prefix}{name}`", _form(inner, root), needed)
 
 
-def _resolved(field: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """Return what a field refers to, leaving out that it may be null."""
-    options = [option for option in field.get("anyOf", ()) if option.get("type") != "null"]
-    if len(options) == 1:
-        return _resolved(options[0], root)
-    if "$ref" in field:
-        found: dict[str, Any] = root["$defs"][field["$ref"].rpartition("/")[2]]
-        return found
-    return field
-
-
 def _form(field: dict[str, Any], root: dict[str, Any]) -> str:
     if "enum" in field:
         return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
     if field.get("type") == "array":
-        return "list of " + _form(_resolved(field["items"], root), root)
+        return "list of " + _form(resolved(field["items"], root), root)
     form = {"date": "date"}.get(field.get("format", ""), str(field.get("type", "any")))
     return f"{form} `{field['pattern']}`".replace("|", "\\|") if "pattern" in field else form
 
@@ -534,12 +525,6 @@ def _code_row(item: tuple[str, list[_Raised]]) -> Sequence[str]:
         http,
         *("<br>".join(texts).replace("|", "\\|") for texts in (messages, helps)),
     )
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 import seawall
 from seawall.core.errors import Error, Invalid, Missing
 from seawall.http.api.bodies import invalid
-from seawall.http.api.guard import COOKIE, rules_of
+from seawall.http.api.guard import COOKIE, action_of, rules_of
 from seawall.http.api.shapes import ERRORS
 from seawall.http.errors import respond
 
@@ -99,6 +99,8 @@ def _completed(schema: dict[str, Any], routes: Iterable[APIRoute]) -> dict[str, 
             # Validation is answered as every other error is, with 400.
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+            if (action := action_of(route.dependant)) is not None:
+                operation["x-seawall-action"] = action.value
             if rules.is_public:
                 operation["security"] = []
             elif method != "GET":

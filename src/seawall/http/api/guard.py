@@ -58,6 +58,7 @@ _TURN: Final = "seawall.turn"
 _HIDDEN: Final = "seawall.hidden"
 _RULES: Final = "seawall_rules"
 _GUARDS: Final = "seawall_guards"
+_ACTION: Final = "seawall_action"
 _Endpoint = TypeVar("_Endpoint", bound="Callable[..., Any]")
 
 
@@ -202,6 +203,7 @@ class Api:
             await self._claim(request, asked)
             return found
 
+        allowed.__dict__[_ACTION] = action
         return _guarding(allowed)
 
     def allow_each(
@@ -367,6 +369,15 @@ def rules_of(endpoint: Callable[..., Any]) -> Rules:
     """Return what is particular about a route."""
     rules: Rules = getattr(endpoint, _RULES, Rules())
     return rules
+
+
+def action_of(dependant: Dependant) -> Action | None:
+    """Return the one action that a route asks for; None for none, and for those of its body."""
+    found: Action | None
+    for one in dependant.dependencies:
+        if (found := getattr(one.call, _ACTION, None) or action_of(one)) is not None:
+            return found
+    return None
 
 
 def is_public(endpoint: Callable[..., Any]) -> bool:
