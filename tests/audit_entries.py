@@ -105,7 +105,7 @@ REVIEW_ANSWERS = st.fixed_dictionaries(
         "review": NAMES,
         "item": NAMES.map("{}.0001".format),
         "granted": st.just("role/clinician"),
-        "answer": st.sampled_from(["confirmed", "revoked", "lapsed", "kept"]),
+        "answer": st.sampled_from(["confirmed", "revoked", "lapsed", "kept", "unasked"]),
     },
     optional={"reason": DIGESTS, "with": WITH},
 )
@@ -314,6 +314,15 @@ FIELDS: Final[dict[str, Any]] = {
     ),
     "review.answer": REVIEW_ANSWERS,
     "review.lapse": REVIEW_ANSWERS,
+    "review.move": st.fixed_dictionaries(
+        {
+            "document": NAMES.map("ReviewedGrant/{}.0001@2".format),
+            "digest": DIGESTS,
+            "review": NAMES,
+            "grants": NUMBERS,
+        },
+        optional={"with": WITH},
+    ),
     "review.close": st.fixed_dictionaries(
         {"review": NAMES, "counts": st.fixed_dictionaries({"lapsed": NUMBERS, "kept": NUMBERS})}
     ),

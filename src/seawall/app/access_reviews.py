@@ -19,10 +19,13 @@ from seawall.app.ports import KeepSealed
 from seawall.core.access.question import Resource
 from seawall.core.access.review_report import report
 from seawall.core.access.reviewing import (
+    LEAST,
+    could_answer,
     deputies,
     grants_of,
     holding,
     items_of,
+    moved,
     reviewer_of,
     without,
 )
@@ -152,8 +155,12 @@ class AccessReviews:
             )
         fields = {**asked, "begun": today, "grants": 0, "state": "open"}
         spec = read_spec(AccessReviewSpec, _REVIEW, name, fields)
-        if not today <= spec.due <= today + LONGEST:
-            raise Invalid("review-due", "due is not a day of the next year", "choose another day")
+        if not today + LEAST <= spec.due <= today + LONGEST:
+            raise Invalid(
+                "review-due",
+                f"due is not {LEAST.days} days away, or more than a year",
+                "choose a later day: what nobody answers until then is taken away",
+            )
         grants = grants_of(register(principal.tenant), spec)
         if not 0 < len(grants) <= MOST:
             raise Invalid(
@@ -232,7 +239,7 @@ class AccessReviews:
             raise Refused(
                 "reviewer-other",
                 "another person is asked for this answer",
-                "the review says who; a reviewer who leaves is replaced by itself",
+                "the review says who; a reviewer without a role is replaced by itself",
             )
         review = self._review(principal.tenant, spec.review)
         if not _open(item) or review.spec.state == "closed" or self._is_over(review):
@@ -290,11 +297,14 @@ class AccessReviews:
     async def close_overdue(self) -> int:
         """Close every review whose last day is over; return how many: one round of the server.
 
-        What another replica closes at the same time, it closes; the next round looks again.
+        First somebody else is asked what a reviewer cannot answer any more whose own last day
+        is over. What another replica does at the same time, it does; the next round looks again.
         """
         await self._documents.refresh()
         closed = 0
         for tenant in self._documents.tenants():
+            with suppress(Conflict):
+                await self._ask_others(tenant)
             for review in self.all(tenant):
                 if review.spec.state == "open" and self._is_over(review):
                     with suppress(Conflict):
@@ -302,13 +312,34 @@ class AccessReviews:
                         closed += 1
         return closed
 
+    async def _ask_others(self, tenant: str) -> None:
+        """Ask somebody else what nobody could answer any more, one entry for each review."""
+        found: dict[str, list[Change]] = {}
+        register = self._documents.register(tenant)
+        for name, spec in moved(register, self._clock.today()):
+            held = register.find(ReviewedGrantSpec, name)
+            after = 0 if held is None else held.version
+            found.setdefault(spec.review, []).append(Change(_ITEM, name, spec, after=after))
+        for review, changes in found.items():
+            said = {"review": review, "grants": len(changes)}
+            await self._documents.keep(_system(tenant), changes, action="review.move", said=said)
+
     async def _close(
         self, by: Principal, review: Document[AccessReviewSpec], said: Mapping[str, Any]
     ) -> Applied:
+        items = items_of(self._documents.register(by.tenant), review.name)
+        waiting = [one.name for one in items if _open(one)]
+        # Who answers may lose their roles by this very closing. So it is told before anything
+        # lapses who could answer, and is not looked at again by whoever goes on after a crash.
+        if not any(one.spec.answer == "lapsed" for one in items):
+            register = self._documents.register(by.tenant)
+            for item in items:
+                if _open(item) and not could_answer(register, item.spec, review.spec.due):
+                    await self._keep_held(by.tenant, item, "unasked")
+                    waiting.remove(item.name)
         # One entry each, before the last: whoever goes on after a crash finds what is left open.
-        for item in items_of(self._documents.register(by.tenant), review.name):
-            if _open(item):
-                await self._lapse(by.tenant, item)
+        for name in waiting:
+            await self._lapse(by.tenant, self.item(by.tenant, name))
         counts = report(review, items_of(self._documents.register(by.tenant), review.name))
         closed = review.spec.model_copy(update={"state": "closed"})
         fields = {"review": review.name, "counts": counts["counts"], **said}
@@ -319,20 +350,26 @@ class AccessReviews:
         """Take away a grant that nobody confirmed; the last of its kind stays, with an alarm."""
         lapsed = item.spec.model_copy(update={"answer": "lapsed", "at": self._now()})
         change = Change(_ITEM, item.name, lapsed, after=item.version)
-        changes, told = [*self._taking_away(tenant, item.spec), change], _told(item)
+        changes = [*self._taking_away(tenant, item.spec), change]
         try:
-            said = {**told, "answer": "lapsed"}
+            said = {**_told(item), "answer": "lapsed"}
             await self._documents.keep(_system(tenant), changes, action="review.lapse", said=said)
         except Refused as refused:
             if refused.code != "last-administrator":
                 raise
-            kept = lapsed.model_copy(update={"answer": "kept"})
-            change = Change(_ITEM, item.name, kept, after=item.version)
-            said = {**told, "answer": "kept"}
-            made = await self._documents.keep(
-                _system(tenant), [change], action="review.lapse", said=said
-            )
-            self._notifier.alarm("grant-unreviewed", tenant, made.entry)
+            await self._keep_held(tenant, item, "kept")
+
+    async def _keep_held(
+        self, tenant: str, item: Document[ReviewedGrantSpec], answer: Literal["kept", "unasked"]
+    ) -> None:
+        """Leave a grant that nobody confirmed to its holder, with an alarm."""
+        kept = item.spec.model_copy(update={"answer": answer, "at": self._now()})
+        change = Change(_ITEM, item.name, kept, after=item.version)
+        said = {**_told(item), "answer": answer}
+        made = await self._documents.keep(
+            _system(tenant), [change], action="review.lapse", said=said
+        )
+        self._notifier.alarm("grant-unreviewed", tenant, made.entry)
 
     # --- what is the same in several ----------------------------------------------
 

@@ -87,4 +87,4 @@ def _row(said: dict[str, Any]) -> tuple[str, ...]:
     counts = said["counts"]
     numbers = (len(said["grants"]), counts["open"], counts["revoked"] + counts["lapsed"])
     words = (said["review"], said["state"], said["begun"], said["due"])
-    return (*words, *map(str, numbers), str(counts["kept"]))
+    return (*words, *map(str, numbers), str(counts["kept"] + counts["unasked"]))

@@ -28,6 +28,7 @@ ANSWERS: Final = {
     "revoked": "taken away by the reviewer",
     "lapsed": "taken away, since nobody answered in time",
     "kept": "not answered, and not taken away: it is the last of its kind",
+    "unasked": "not answered, and not taken away: nobody who could answer was asked in time",
     "ended": "the holder left meanwhile",
 }
 """What each answer means."""

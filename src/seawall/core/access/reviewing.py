@@ -7,6 +7,7 @@ Pure: who may do what is read from a register that is handed in. 45 CFR
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _INSTEAD: Final = (Role.PRIVACY_OFFICER, Role.SECURITY_OFFICER, Role.ADMINISTRATOR)
 """Who answers where a document names nobody, or somebody who cannot, in this order."""
+
+LEAST: Final = timedelta(days=7)
+"""So long whoever is asked has for an answer, at least: practice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,8 @@ def reviewer_of(register: Register, held: Held, today: date, instead: Sequence[s
 
     def may(name: str) -> bool:
         """Whether this is somebody who works here, and not the holder."""
-        found = register.find(UserSpec, name)
         is_holder = held.holder == "person" and name == held.name
-        return not is_holder and found is not None and bool(found.spec.roles_on(today))
+        return not is_holder and works_here(register, name, today)
 
     person = register.find(UserSpec, held.name) if held.holder == "person" else None
     named = [] if person is None or person.spec.reviewer is None else [person.spec.reviewer]
@@ -109,27 +112,63 @@ def holding(register: Register, item: ReviewedGrantSpec) -> Document[Spec] | Non
 def after_change(
     register: Register, change: Document[Spec], now: datetime
 ) -> list[tuple[str, ReviewedGrantSpec]]:
-    """Return what a person's leaving does to reviews under way, by the items' names.
+    """Return what a person's change does to reviews under way, by the items' names.
 
-    What was asked about them has ended; what they were to answer, somebody else is asked.
+    What was asked about somebody who leaves has ended; what nobody could answer any more,
+    since their roles are gone by whichever way, somebody else is asked.
     """
     spec, earlier = change.spec, register.find(UserSpec, change.name)
-    if not isinstance(spec, UserSpec) or earlier is None or spec.standing == "active":
+    if not isinstance(spec, UserSpec):
         return []
-    if earlier.spec.standing == spec.standing:
-        return []
-    after = register.having([change])
-    instead = deputies(after, now.date())
+    after, today = register.having([change]), now.date()
     found: list[tuple[str, ReviewedGrantSpec]] = []
+    if spec.standing == "left" and earlier is not None and earlier.spec.standing != "left":
+        about = ("person", change.name)
+        found = [
+            (held.name, held.spec.model_copy(update={"answer": "ended", "at": now}))
+            for held in register.all(ReviewedGrantSpec)
+            if held.spec.answer == "open" and (held.spec.holder, held.spec.name) == about
+        ]
+    could = earlier is not None and bool(earlier.spec.roles_on(today))
+    if could == bool(spec.roles_on(today)):
+        return found
+    ended = {name for name, _ in found}
+    return found + [one for one in moved(after, today) if one[0] not in ended]
+
+
+def moved(register: Register, today: date) -> list[tuple[str, ReviewedGrantSpec]]:
+    """Return the open questions that somebody else is to be asked, by the items' names.
+
+    Their reviewer has no role on this day. What nobody can answer stays where it is, and so
+    does what is asked by a review whose last day is over.
+    """
+    reviews = {one.name: one.spec for one in register.all(AccessReviewSpec)}
+    found: list[tuple[str, ReviewedGrantSpec]] = []
+    instead: list[str] | None = None
     for held in register.all(ReviewedGrantSpec):
         item = held.spec
-        if item.answer != "open":
+        review = reviews.get(item.review)
+        is_over = review is None or review.state == "closed" or today > review.due
+        if item.answer != "open" or is_over or works_here(register, item.reviewer, today):
             continue
-        if spec.standing == "left" and (item.holder, item.name) == ("person", change.name):
-            found.append((held.name, item.model_copy(update={"answer": "ended", "at": now})))
-        elif item.reviewer == change.name:
-            asked = Held(item.holder, item.name, item.grant)
-            other = reviewer_of(after, asked, now.date(), instead)
-            if other is not None:
-                found.append((held.name, item.model_copy(update={"reviewer": other})))
+        instead = deputies(register, today) if instead is None else instead
+        asked = Held(item.holder, item.name, item.grant)
+        other = reviewer_of(register, asked, today, instead)
+        if other is not None:
+            found.append((held.name, item.model_copy(update={"reviewer": other, "asked": today})))
     return found
+
+
+def works_here(register: Register, name: str, today: date) -> bool:
+    """Whether a person has a role on a day: without one nobody answers for anything."""
+    found = register.find(UserSpec, name)
+    return found is not None and bool(found.spec.roles_on(today))
+
+
+def could_answer(register: Register, item: ReviewedGrantSpec, due: date) -> bool:
+    """Whether somebody who could answer was asked for so long as a review lasts at least.
+
+    Where nobody was, no answer says nothing about a grant.
+    """
+    is_late = item.asked is not None and due - item.asked < LEAST
+    return not is_late and works_here(register, item.reviewer, due)

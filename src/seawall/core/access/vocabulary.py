@@ -150,7 +150,7 @@ ACTS: Final[dict[Action, Act]] = {
         On.PERSON, "let somebody join, change roles or leave", needs_fresh=True
     ),
     Action.RESET_FACTORS: Act(On.PERSON, "give somebody a new enrolment link", needs_fresh=True),
-    Action.RUN_REVIEWS: Act(On.REVIEW, "begin and close an access review"),
+    Action.RUN_REVIEWS: Act(On.REVIEW, "begin and close an access review", needs_fresh=True),
     Action.ANSWER_REVIEW: Act(On.REVIEW, "confirm or revoke a grant under review"),
     Action.EXPLAIN_ACCESS: Act(On.PERSON, "ask why somebody may do something, or not"),
     Action.VIEW_KEYS: Act(On.KEYS, "see which keys there are"),

@@ -374,6 +374,7 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "review.begin": Pattern(c.APPLICATION_ACTIVITY, "E", "use", thing=_document),
     "review.answer": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
     "review.lapse": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
+    "review.move": Pattern(c.APPLICATION_ACTIVITY, "U", "use", thing=_document),
     "review.close": Pattern(c.APPLICATION_ACTIVITY, "E", "use", thing=_document),
     "sign-in.attempt": Pattern(c.USER_AUTHENTICATION, "E", "use"),
     "sign-in.outcome": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),

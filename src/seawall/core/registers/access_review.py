@@ -8,9 +8,14 @@ confirmed in time is taken away. 45 CFR 164.308(a)(4)(ii)(C) (addressable),
 from __future__ import annotations
 
 from datetime import date  # noqa: TC003  pydantic reads the annotation
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import NonNegativeInt, StringConstraints
+from pydantic import (
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from seawall.core.errors import Refused
 from seawall.core.registers.spec import NAME_PATTERN, Name, Spec
@@ -73,9 +78,12 @@ class ReviewedGrantSpec(Spec):
     reviewer: Name
     """The person who is to answer; never the holder."""
     evidence: Evidence
-    answer: Literal["open", "confirmed", "revoked", "lapsed", "kept", "ended"] = "open"
+    asked: date | None = None
+    """Since when the reviewer is asked, where another one was asked before."""
+    answer: Literal["open", "confirmed", "revoked", "lapsed", "kept", "unasked", "ended"] = "open"
     """`lapsed`: nobody answered, so it was taken away. `kept`: nobody answered, and it could not
-    be taken away, because it is the last of its kind. `ended`: the holder left meanwhile."""
+    be taken away, because it is the last of its kind. `unasked`: nobody who could answer was
+    asked in time, so it stays. `ended`: the holder left meanwhile."""
     at: Moment | None = None
     """When it was answered, lapsed or ended."""
     reason: Digest | None = None
@@ -88,6 +96,12 @@ class ReviewedGrantSpec(Spec):
         frozen = ("review", "holder", "name", "grant", "evidence")
         if any(getattr(self, one) != getattr(earlier, one) for one in frozen):
             raise _over()
+
+    @model_serializer(mode="wrap")
+    def _without_asked(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `asked` while it is empty: the first form of the document did not have it."""
+        fields: dict[str, Any] = write(self)
+        return {name: one for name, one in fields.items() if name != "asked" or one is not None}
 
 
 def _over() -> Refused:
