@@ -287,6 +287,7 @@ class Writer:
                 issue_token=self.issue_token,
                 documents=self.documents,
                 auditors=Auditors(frozenset(installation.settings.system_auditors.split())),
+                access=self.access_room.access,
                 store=installation.store,
                 read_ledger=installation.read_ledger,
                 counting=self.counting,

@@ -2,7 +2,8 @@
 
 A log's URL is https://ORIGIN/. Entries are handled as PHI, so every fetch takes
 a token of a client that may audit the log; a log that it may not read and one
-that is not there are the same to it. Fetches are recorded per client and minute.
+that is not there are the same to it. The policies are asked at every fetch, and a
+refusal is an entry. Fetches are recorded per client and minute.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from starlette.responses import Response
 from seawall.app.ports import SYSTEM_LOG, whose
 from seawall.app.read_ledger import tile_unknown
 from seawall.app.record_reading import Reading
+from seawall.core.access.question import Resource
+from seawall.core.access.vocabulary import Action, On
 from seawall.core.errors import Error, Missing, Refused
 from seawall.core.ledger.tiles import parse_path
 from seawall.http.errors import respond
@@ -24,13 +27,14 @@ from seawall.http.requests import bearer
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from seawall.app.access import Access
+    from seawall.app.caller import Caller
     from seawall.app.count_readings import CountReadings
     from seawall.app.documents import Documents
     from seawall.app.issue_token import IssueToken
     from seawall.app.ports import Head, Store
     from seawall.app.read_ledger import ReadLedger
     from seawall.app.record_reading import Auditors
-    from seawall.core.policy.principal import Principal
 
 _IMMUTABLE: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 _COMPRESSION: Final = 6
@@ -45,6 +49,7 @@ class TlogDoor:
         issue_token: IssueToken,
         documents: Documents,
         auditors: Auditors,
+        access: Access,
         store: Store,
         read_ledger: ReadLedger,
         counting: CountReadings,
@@ -52,6 +57,7 @@ class TlogDoor:
         self._issue_token = issue_token
         self._documents = documents
         self._auditors = auditors
+        self._access = access
         self._store = store
         self._read_ledger = read_ledger
         self._counting = counting
@@ -84,33 +90,50 @@ class TlogDoor:
 
     async def _fetched(self, request: Request) -> Head:
         """Return the head of the log that the path names, once the fetch is recorded."""
-        principal = (await self._issue_token.identify_whole(bearer(request))).principal
-        head = await self._log(principal, request.path_params["log"])
-        await self._counting.fetch(principal, Reading("tiles", head.log))
+        caller = await self._issue_token.identify_whole(bearer(request))
+        head = await self._log(caller, request.path_params["log"])
+        await self._counting.fetch(caller.principal, Reading("tiles", head.log))
         return head
 
-    async def _log(self, principal: Principal, name: str) -> Head:
+    async def _log(self, caller: Caller, name: str) -> Head:
         """Return the head of a log by its random id, of those that the client may audit."""
-        register = self._documents.register(principal.tenant)
-        may_read, refused = False, None
-        for log in (principal.tenant, SYSTEM_LOG):
-            try:
-                self._auditors.require(register, principal, log, self._documents.tenants())
-            except Refused as error:
-                refused = refused or error
-                continue
-            may_read = True
-            for head in await self._store.logs():
-                # Those too that the log succeeded: they are read and not appended to.
-                if whose(head.log) == log and head.origin.rpartition("/")[2] == name:
-                    return head
-        if refused is not None and not may_read:
-            raise refused
+        granted = self._granted(caller)
+        # Those too that a log succeeded: they are read and not appended to.
+        found = [
+            head
+            for head in await self._store.logs()
+            if whose(head.log) in granted and head.origin.rpartition("/")[2] == name
+        ]
+        # Asked for a log that is not there too, so that the policies' no shows nobody which are.
+        log = whose(found[0].log) if found else granted[0]
+        action, on = (
+            (Action.READ_SYSTEM_LEDGER, "system")
+            if log == SYSTEM_LOG
+            else (Action.READ_LEDGER, "tenant")
+        )
+        await self._access.require(caller, action, Resource(On.LOG, caller.principal.tenant, on))
+        if found:
+            return found[0]
         raise Missing(
             "log-unknown",
             "there is no log of this address that this client may read",
             "a log's address is https:// and its origin, the first line of its checkpoint",
         )
+
+    def _granted(self, caller: Caller) -> list[str]:
+        """Return the logs that the client's document lets it audit; `Refused` if none."""
+        principal, granted = caller.principal, []
+        register, tenants = self._documents.register(principal.tenant), self._documents.tenants()
+        refused: list[Refused] = []
+        for log in (principal.tenant, SYSTEM_LOG):
+            try:
+                self._auditors.require(register, principal, log, tenants)
+                granted.append(log)
+            except Refused as error:
+                refused.append(error)
+        if not granted:
+            raise refused[0]
+        return granted
 
 
 async def _compressed(request: Request, bundle: bytes) -> Response:
