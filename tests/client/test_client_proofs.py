@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -19,14 +15,14 @@ from certified import TestAuthority
 from fakes import FakeClock
 from seawall.app.issue_token import Presented
 from seawall.client import TokenSource, openai_client
-from seawall.core.errors import Error
+from seawall.core.errors import Error, Invalid
 from seawall.http.errors import json_response, respond
 from seawall.http.oauth import TokenDoor
 from seawall.http.requests import bearer
+from served import listening
 from token_desk import ED, Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from starlette.requests import Request
@@ -59,30 +55,6 @@ def doors(desk: Desk, replica: Replica, asked: list[str]) -> Starlette:
     )
 
 
-@contextmanager
-def listening(application: Starlette, authority: TestAuthority) -> Iterator[int]:
-    """Serve an application over TLS on a thread; yield its port."""
-    pair = authority.server("replica")
-    config = uvicorn.Config(
-        application,
-        port=0,
-        log_level="error",
-        ssl_certfile=pair.certificate,
-        ssl_keyfile=str(pair.key),
-        timeout_graceful_shutdown=1,
-    )
-    serving = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(serving.serve()))
-    thread.start()
-    try:
-        while not serving.started:
-            time.sleep(0.01)
-        yield int(serving.servers[0].sockets[0].getsockname()[1])
-    finally:
-        serving.should_exit = True
-        thread.join(30)
-
-
 class Bench:
     """Two replicas behind one name, and a client's key file."""
 
@@ -99,6 +71,24 @@ class Bench:
         authority = self.authority.certificate
         url = f"{ORIGIN}:{port}"
         return TokenSource(url, "practice/app", self.key, authority=authority, **options)
+
+
+@pytest.mark.parametrize("blank", ["scope", "patient"])
+def test_a_blank_limit_makes_no_source(blank: str, tmp_path: Path) -> None:
+    """A limit that is blank, as from a variable that is not set, is not a token for everything."""
+    with pytest.raises(Invalid) as caught:
+        TokenSource("https://localhost:1", "a/b", tmp_path / "key.jwk", **{blank: ""})  # type: ignore[arg-type]
+
+    assert "field-blank" == caught.value.code
+
+
+def test_a_blank_subject_token_is_not_exchanged(tmp_path: Path) -> None:
+    """Nobody is acted for by nothing; the server is not asked."""
+    source = TokenSource("https://localhost:1", "a/b", tmp_path / "key.jwk")
+    with pytest.raises(Invalid) as caught:
+        source.exchange("")
+
+    assert "field-blank" == caught.value.code
 
 
 @pytest.fixture

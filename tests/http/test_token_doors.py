@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from starlette.requests import Request
 
+from seawall.app.ports import SYSTEM_LOG
 from seawall.core.errors import Error
 from seawall.http.errors import error_headers, status
 from seawall.http.oauth import TokenDoor
@@ -60,7 +61,7 @@ def request(
 
 
 async def trade(
-    desk: Desk, headers: dict[str, str] | None = None, *, to: str = "token", **form: str
+    desk: Desk, headers: dict[str, str] | None = None, *, to: str = "token", **form: str | None
 ) -> tuple[Response, Any]:
     """Post a form with a fresh assertion of `app` to an endpoint; return the answer, parsed too."""
     whole = {
@@ -70,7 +71,7 @@ async def trade(
         **form,
     }
     door = TokenDoor(desk.here.issue_token, TOKEN_URL)
-    body = urlencode({name: value for name, value in whole.items() if value}).encode()
+    body = urlencode({name: value for name, value in whole.items() if value is not None}).encode()
     answered = await getattr(door, to)(request("POST", f"/oauth2/{to}", body, headers))
     return answered, json.loads(answered.body)
 
@@ -110,6 +111,42 @@ async def test_what_cannot_be_granted_is_a_400(form: dict[str, Any], expected: s
     answered, answer = await trade(desk, **form)
 
     assert (400, expected) == (answered.status_code, answer["error"])
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        *("scope", "patient", "subject_token", "subject_token_type", "actor_token"),
+        *("requested_token_type", "client_id", "anything"),
+    ],
+)
+async def test_a_blank_limit_gives_no_token(blank: str) -> None:
+    """A limit that came out blank by mistake is not a token for everything."""
+    desk = await Desk().open()
+
+    answered, answer = await trade(desk, None, **{blank: ""})
+
+    assert (400, "field-blank") == (answered.status_code, answer["code"])
+    assert "access_token" not in answer
+    assert "token.issue" not in {one["action"] for one in desk.ledger.bodies(SYSTEM_LOG)}
+
+
+async def test_one_blank_limit_beside_another_gives_no_token() -> None:
+    """A token for a patient and every use case is not what was asked for."""
+    desk = await Desk().open()
+
+    answered, answer = await trade(desk, scope="", patient="MRN-7")
+
+    assert (400, "field-blank") == (answered.status_code, answer["code"])
+
+
+async def test_a_blank_token_is_not_taken_back() -> None:
+    """The form of a revocation has no blank fields either."""
+    desk = await Desk().open()
+
+    answered, answer = await trade(desk, to="revoke", grant_type=None, token="")
+
+    assert (400, "field-blank") == (answered.status_code, answer["code"])
 
 
 async def test_a_proof_makes_a_bound_token_and_tells_the_nonce() -> None:

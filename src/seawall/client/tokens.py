@@ -69,8 +69,8 @@ class TokenSource:
         `authority` is whom to trust for the server's certificate; the system's without it.
         `certificate` is the client's own, to which tokens are bound then; with `dpop` they are
         bound to a key that is made here and lives in memory. `scope` and `patient` limit the
-        tokens. The key file is read at each renewal, so that a rotated key is picked up.
-        `wall` is what is signed as the time: seconds since 1970.
+        tokens, and are not blank. The key file is read at each renewal, so that a rotated key is
+        picked up. `wall` is what is signed as the time: seconds since 1970.
         """
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
@@ -88,6 +88,8 @@ class TokenSource:
             for name, value in (("scope", scope), ("patient", patient))
             if value is not None
         }
+        if not all(self._limits.values()):
+            raise _blank()
         self._context = _context(authority, certificate, certificate_key, certificate_password)
         self._renewing = threading.Lock()
         self._token: Token | None = None
@@ -141,6 +143,8 @@ class TokenSource:
 
     def exchange(self, subject_token: str) -> Token:
         """Return a token by which this client acts for a person (RFC 8693); kept nowhere here."""
+        if not subject_token:
+            raise _blank()
         return self._fetch(
             {
                 "grant_type": _EXCHANGE,
@@ -254,6 +258,14 @@ def _refusal(status: int, code: str) -> Error:
         known,
         "the server gave no token",
         "see docs/reference/error-codes.md for the code, and docs/how-to/register-a-client.md",
+    )
+
+
+def _blank() -> Invalid:
+    return Invalid(
+        "field-blank",
+        "a scope, a patient or a subject token is blank, which limits nothing",
+        "give it a value, or None for no limit",
     )
 
 
