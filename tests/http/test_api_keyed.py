@@ -9,11 +9,18 @@ import pytest
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api_scene import TENANT, Scene, code_of
+from api_scene import PERSON, TENANT, Scene, code_of
+from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore
 from seawall.app.access import Allowed
+from seawall.app.caller import Caller
 from seawall.core.access.vocabulary import Action
 from seawall.core.errors import Conflict, Unavailable
+from seawall.core.policy.principal import Principal
+from seawall.core.policy.purpose import Purpose
+from seawall.core.registers.spec import Document
+from seawall.core.registers.user import UserSpec
 from seawall.http.api.guard import Api, Rules, hide, ruled
+from seawall.http.api.keyed import Turns
 from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
 KEY = "a1b2c3d4-0000"
+NO_ROLES = Document("User", PERSON, 2, UserSpec(title="Ada"))
 
 
 class Word(Body):
@@ -71,6 +79,15 @@ class Counter:
         ) -> Response:
             hide(request)
             return json_response({"secret": "hunter2"})
+
+        for path, action in (("asking", Action.BREAK_GLASS), ("standing", None)):
+
+            @room.post(f"/{path}")
+            async def asks_itself(
+                _caller: Caller = Depends(api.asking(action, Purpose.TREATMENT)),
+            ) -> Response:
+                self.done += 1
+                return json_response({"done": self.done})
 
         return room
 
@@ -194,6 +211,21 @@ async def test_a_refusal_is_decided_anew(keyed: Keyed) -> None:
     assert 403 == (await keyed.count()).status_code
 
 
+@pytest.mark.parametrize("path", ["asking", "standing"])
+async def test_what_asks_itself_is_decided_anew_too(keyed: Keyed, path: str) -> None:
+    """The answer is shown again only to who may still do it: of a kind, or anything at all."""
+    headers = {**keyed.scene.person(), "Idempotency-Key": KEY}
+    first, second = [
+        await keyed.scene.send("POST", f"/api/{path}", headers, {"x": 1}) for _ in range(2)
+    ]
+    keyed.scene.policies.forbidden.add(Action.BREAK_GLASS)
+    if path == "standing":
+        register = keyed.scene.documents.register(TENANT)
+        keyed.scene.documents._registers[TENANT] = register.having([NO_ROLES])
+    third = await keyed.scene.send("POST", f"/api/{path}", headers, {"x": 1})
+    assert (first.content, 403, 1) == (second.content, third.status_code, keyed.counter.done)
+
+
 async def test_a_secret_is_not_kept(keyed: Keyed) -> None:
     """Repeated, the answer names the entry and does not show it; the store does not hold it."""
     headers = {**keyed.scene.person(), "Idempotency-Key": KEY}
@@ -237,3 +269,24 @@ async def test_the_key_itself_is_nowhere(keyed: Keyed) -> None:
     (digest,) = keyed.scene.ledger.people.answers
     assert KEY not in digest
     assert KEY not in str(keyed.scene.ledger.bodies(TENANT))
+
+
+async def test_what_was_asked_cannot_be_guessed_from_what_is_kept() -> None:
+    """A body may name a patient: its digest is keyed, and another installation's is another."""
+    kept = []
+    for name in (b"one", b"two"):
+        ledger = MemoryLedger()
+        turns = Turns(
+            store=MemoryStore(ledger),
+            ledger=ledger,
+            clock=FakeClock(),
+            random=FakeRandom(),
+            key=name * 11,
+        )
+        headers = [(b"idempotency-key", b"same-key")]
+        scope = {"type": "http", "method": "POST", "path": "/x", "query_string": b""}
+        request = Request({**scope, "headers": headers})
+        await turns.claim(request, Principal("user", "ann", "clinic"), b"{}", is_needed=False)
+        kept.append({digest: one.asked for digest, one in ledger.people.answers.items()})
+    assert set(kept[0]).isdisjoint(kept[1])
+    assert set(kept[0].values()).isdisjoint(kept[1].values())

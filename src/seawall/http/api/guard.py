@@ -26,7 +26,7 @@ from starlette.requests import Request
 
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import ACTS, Action, On
-from seawall.core.errors import Error, Invalid, Refused
+from seawall.core.errors import Conflict, Error, Invalid, Refused
 from seawall.core.policy.purpose import Purpose
 from seawall.http.api.bodies import invalid, is_json, read_json
 from seawall.http.api.keyed import Replay, Turns
@@ -52,6 +52,8 @@ COOKIE: Final = "__Host-seawall"
 CSRF_HEADER: Final = "Seawall-Csrf"
 LONGEST_REASON: Final = 2_000
 _LONGEST_PARAMETER: Final = 1_000
+_OF_EVERY_ANSWER: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""What no answer of the API is without: none is kept by a cache, or taken for another kind."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ASKED: Final = "seawall.asked"
 _TURN: Final = "seawall.turn"
@@ -161,7 +163,7 @@ class Api:
         self.access = access
         self._tokens = tokens
         self._sessions = sessions
-        self._turns = Turns(store=store, ledger=ledger, clock=clock, random=random)
+        self._turns = Turns(store=store, ledger=ledger, clock=clock, random=random, key=key)
         self.pages = Pages(key)
         """Marks of pages of lists."""
         self._csrf_key = hmac.digest(key, b"seawall csrf", hashlib.sha256)
@@ -238,6 +240,46 @@ class Api:
         return asked.caller
 
     caller.__dict__[_GUARDS] = "caller"
+
+    def asking(
+        self, action: Action | None, purpose: Purpose | None = None
+    ) -> Callable[[Request], Awaitable[Caller]]:
+        """Return the dependency of a route whose own work asks the policies, and that yields who.
+
+        What was answered before is shown again only to whom the policies allow the action
+        still, of any thing of its kind; without one, to who has a role or a power at all.
+        """
+
+        async def calls(request: Request) -> Caller:
+            """Claim the request's key; of a repeated request, ask first whether it still may be."""
+            asked = asked_of(request)
+            try:
+                await self._claim(request, asked)
+            except (Replay, Conflict):
+                await self._still_may(asked, action, purpose)
+                raise
+            return asked.caller
+
+        calls.__dict__[_GUARDS] = "caller"
+        return calls
+
+    async def _still_may(
+        self, asked: Asked, action: Action | None, purpose: Purpose | None
+    ) -> None:
+        asker = self.access.asker(asked.caller)
+        if action is None:
+            if not (asker.roles or asker.powers):
+                raise Refused("access-refused", "you have no role any more", "ask who gives roles")
+            return
+        # An emergency access opens its one patient, and no other.
+        name = (asker.emergency_patient if action is Action.VIEW_PATIENT else None) or "*"
+        await self.access.require(
+            asked.caller,
+            action,
+            asked.resource(ACTS[action].on, name),
+            purpose=purpose or asked.purpose(),
+            has_reason=True,
+        )
 
     async def _claim(self, request: Request, asked: Asked) -> None:
         if request.method in _SAFE:
@@ -335,6 +377,8 @@ class _GuardedRoute(APIRoute):
                 response = respond(error)
             except RequestValidationError as error:
                 response = respond(invalid(error))
+            for name, value in _OF_EVERY_ANSWER.items():
+                response.headers.setdefault(name, value)
             turn: Turn | None = request.scope.get(_TURN)
             if turn is not None:
                 await api.done(turn, response, keeps=rules.keeps and _HIDDEN not in request.scope)
@@ -388,7 +432,8 @@ def is_public(endpoint: Callable[..., Any]) -> bool:
 def session_name(request: Request) -> str | None:
     """Return the name of the session that a request's cookie says; `Refused` if it says two."""
     pairs = (
-        pair.strip().partition("=")
+        # Of spaces and tabs alone (RFC 6265, 5.2): a name after another kind of space is another.
+        pair.strip(" \t").partition("=")
         for line in request.headers.getlist("cookie")
         for pair in line.split(";")
     )

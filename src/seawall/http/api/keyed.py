@@ -10,6 +10,7 @@ What is kept holds no PHI and no secret: a route whose answer does, says so.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -54,7 +55,11 @@ class Turn:
 class Turns:
     """Claims keys, and keeps what was answered."""
 
-    def __init__(self, *, store: Store, ledger: Ledger, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, *, store: Store, ledger: Ledger, clock: Clock, random: Random, key: bytes
+    ) -> None:
+        """Take a key under which requests are told apart: their bodies may name patients."""
+        self._blinding = hmac.digest(key, b"seawall answers", hashlib.sha256)
         self._store = store
         self._ledger = ledger
         self._clock = clock
@@ -76,9 +81,9 @@ class Turns:
             request.scope["path"],
             request.scope["query_string"].decode("latin-1"),
         ]
-        asked = hashlib.sha256(orjson.dumps(what) + b"\n" + body).hexdigest()
+        asked = self._blind(orjson.dumps(what) + b"\n" + body)
         now_ms = self._clock.now_ms()
-        digest = hashlib.sha256(orjson.dumps(whose)).hexdigest()
+        digest = self._blind(orjson.dumps(whose))
         turn = Turn(digest, asked, self._random.bytes(16).hex(), now_ms + _DAY_MS)
         began = BeginAnswer(digest, asked, turn.by, now_ms, turn.until_ms)
         await self._ledger.remember([began])
@@ -88,6 +93,9 @@ class Turns:
         if held.by == turn.by:
             return turn
         raise Replay(_again(held, asked))
+
+    def _blind(self, told: bytes) -> str:
+        return hmac.new(self._blinding, told, hashlib.sha256).hexdigest()
 
     async def done(self, turn: Turn, response: Response, *, keeps: bool) -> None:
         """Keep what was answered, if it was done; else let the key go, if nothing was."""
