@@ -14,6 +14,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9._-]{0,20}", fullmatch=True)
 PATIENTS = st.text("0123456789abcdef", min_size=24, max_size=24)
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:{}".format)
 CODES = st.from_regex(r"[a-z]{1,10}(-[a-z]{1,10}){0,2}", fullmatch=True)
+THUMBPRINTS = st.text("ABab01-_", min_size=43, max_size=43)
 COUNTS = st.dictionaries(st.sampled_from(["NAME", "DATE", "PHONE", "ID"]), st.integers(1, 99))
 NUMBERS = st.integers(0, 2**53 - 1)
 ACTORS = st.builds(
@@ -44,8 +45,27 @@ DECISIONS = st.fixed_dictionaries(
             }
         ),
         "model": st.fixed_dictionaries({"name": NAMES, "version": NAMES, "country": NAMES}),
+        "policies": st.lists(NAMES.map("tenant.{}.1".format), max_size=32, unique=True),
     },
 )
+SCOPES = st.fixed_dictionaries(
+    {
+        "identifiers": st.lists(st.sampled_from(["DATE", "NAME"]), max_size=2, unique=True),
+        "elements": st.lists(st.sampled_from(["Condition.*", "entire-record"]), max_size=2),
+        "clinical_text": st.booleans(),
+        "entire_record": st.booleans(),
+    },
+    optional={
+        "further": NUMBERS,
+        "justified_in": NAMES.map("UseCase/{}@2".format),
+        "exception": st.fixed_dictionaries(
+            {"name": st.just("authorization"), "paragraph": st.just("45 CFR 164.502(b)(2)(iii)")}
+        ),
+    },
+)
+SCOPED = st.builds(lambda decision, scope: {**decision, "scope": scope}, DECISIONS, SCOPES)
+"""Decisions of an intent, which say what applied."""
+FOR_USER = {"for_user": NAMES}
 OUTCOMES = st.sampled_from(
     ["answered", "blocked", "failed", "abandoned", "unrecorded", "not-sent", "unknown"]
 )
@@ -129,7 +149,11 @@ FIELDS: Final[dict[str, Any]] = {
                 }
             ),
         },
-        optional={"emergency": EMERGENCIES, "about": EMERGENCIES.map("Emergency/{}@1".format)},
+        optional={
+            **FOR_USER,
+            "emergency": EMERGENCIES,
+            "about": EMERGENCIES.map("Emergency/{}@1".format),
+        },
     ),
     "patient.view": st.fixed_dictionaries(
         {
@@ -191,7 +215,7 @@ FIELDS: Final[dict[str, Any]] = {
     ),
     "exchange.intent": st.fixed_dictionaries(
         {
-            "decision": DECISIONS,
+            "decision": SCOPED,
             "patients": MANY,
             "unattributed": st.booleans(),
             "found": COUNTS,
@@ -200,7 +224,8 @@ FIELDS: Final[dict[str, Any]] = {
             "stream": st.booleans(),
             "item": st.text("0123456789abcdef", min_size=32, max_size=32),
             "request": DIGESTS,
-        }
+        },
+        optional=FOR_USER,
     ),
     "exchange.outcome": st.fixed_dictionaries(
         {"item": st.just("7e" * 16), "outcome": OUTCOMES},
@@ -213,9 +238,24 @@ FIELDS: Final[dict[str, Any]] = {
         },
     ),
     "exchange.refuse": st.fixed_dictionaries(
-        {"decision": DECISIONS, "patients": MANY, "code": CODES}
+        {"decision": DECISIONS, "patients": MANY, "code": CODES}, optional=FOR_USER
     ),
-    "token.issue": st.fixed_dictionaries({"token": st.just("74a336a91a050afab643a4da")}),
+    "token.issue": st.fixed_dictionaries(
+        {"token": st.just("74a336a91a050afab643a4da")},
+        optional={
+            "certificate": THUMBPRINTS,
+            "proof_key": THUMBPRINTS,
+            "use_cases": st.lists(NAMES, max_size=64, unique=True),
+            "one_patient": st.just(True),
+            "person": NAMES,
+        },
+    ),
+    "token.person": st.fixed_dictionaries(
+        {"for": NAMES, "client": NAMES, "token": st.just("74a336a91a050afab643a4da")}
+    ),
+    "token.revoke": st.fixed_dictionaries(
+        {}, optional={"token": st.just("74a336a91a050afab643a4da")}
+    ),
     "ledger.read": st.fixed_dictionaries(
         {
             "what": st.sampled_from(["list", "show", "prove", "export", "produce", "tiles"]),
@@ -305,6 +345,9 @@ FIELDS: Final[dict[str, Any]] = {
     "offline.enrol": st.fixed_dictionaries(
         {"person": NAMES, "factor": DIGESTS},
         optional={"for": NAMES, "codes": NUMBERS, "replaced": st.booleans()},
+    ),
+    "offline.end": st.fixed_dictionaries(
+        {"person": NAMES, "for": NAMES, "factor": DIGESTS, "access": ACCESS}
     ),
     "person.join": PERSON_CHANGES,
     "person.change": PERSON_CHANGES,

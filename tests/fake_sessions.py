@@ -38,9 +38,10 @@ class MemorySessions:
                     self.sessions[session.digest] = session
             case EndSession(digest):
                 self.sessions.pop(digest, None)
-            case EndSessions(tenant, user):
+            case EndSessions(tenant, user, but):
                 for one in self.of(tenant, user):
-                    del self.sessions[one.digest]
+                    if one.digest != but:
+                        del self.sessions[one.digest]
 
     def remember(self, fact: TouchSession | BeginAnswer | KeepAnswer | ForgetExpired) -> None:
         """Keep a fact."""

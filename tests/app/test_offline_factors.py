@@ -14,7 +14,7 @@ from key_scene import ANN, CLINIC
 from seawall.app.offline_factors import FACTOR, MadeKit, SignedInOffline
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.try_limits import Where
-from seawall.core.errors import Conflict, Error, Refused, Tampered, Unavailable
+from seawall.core.errors import Conflict, Error, Missing, Refused, Tampered, Unavailable
 from seawall.core.policy.principal import Principal
 
 WHERE = Where(NETWORK)
@@ -275,3 +275,55 @@ async def test_a_factor_in_anothers_place_is_an_incident(kit: Kit) -> None:
     kept[SYSTEM_LOG, FACTOR, f"{CLINIC}/pia"] = kept[SYSTEM_LOG, FACTOR, f"{CLINIC}/carla"]
     with pytest.raises(Tampered, match="offline-factor-moved"):
         await kit.use(name=f"{CLINIC}/pia")
+
+
+async def carla_is(kit: Kit, standing: str) -> None:
+    """Apply Carla's document."""
+    spec = {"title": "Carla", "roles": ["clinician"], "standing": standing}
+    document = {"kind": "User", "name": "carla", "spec": spec}
+    await kit.scene.one.documents.apply(Principal("operator", "tests", CLINIC), [document])
+
+
+async def test_who_was_suspended_makes_a_new_one(kit: Kit) -> None:
+    """What was made before does not sign in when the person is back."""
+    await carla_is(kit, "suspended")
+    await carla_is(kit, "active")
+    before = await kit.refusal()
+    kit.scene.clock.advance(60)
+    anew = Kit(kit.scene, await kit.scene.one.offline.make(kit.scene.caller("carla")))
+    assert ("sign-in-refused", "") == (before, await anew.refusal())
+
+
+async def test_a_change_of_roles_ends_none(kit: Kit) -> None:
+    """Only leaving and suspending do."""
+    spec = {"title": "Carla", "roles": ["clinician", "developer"]}
+    document = {"kind": "User", "name": "carla", "spec": spec}
+    await kit.scene.one.documents.apply(Principal("operator", "tests", CLINIC), [document])
+    assert "" == await kit.refusal()
+
+
+async def test_an_officer_ends_it_with_the_sessions(kit: Kit) -> None:
+    """For somebody who lost the paper, and has no other factor here."""
+    await kit.use()
+    kit.scene.clock.advance(60)
+    sam = Principal("user", "sam", CLINIC)
+    index = await kit.scene.one.offline.end(sam, "carla", {"allowed": True})
+    [said] = kit.scene.said("offline.end", SYSTEM_LOG)
+    assert ("carla", CLINIC, "sam") == (said["person"], said["for"], said["actor"]["name"])
+    assert ("sign-in-refused", {}) == (await kit.refusal(1), kit.scene.ledger.people.sessions)
+    assert ("factors-reset", CLINIC, index) == kit.scene.notifier.alarms[-1]
+
+
+@pytest.mark.parametrize("name", ["cyrus", "nobody", "*"])
+async def test_who_has_none_has_none_ended(kit: Kit, name: str) -> None:
+    """Nor is the decoy anybody's."""
+    sam = Principal("user", "sam", CLINIC)
+    with pytest.raises(Missing, match="offline-factor-none"):
+        await kit.scene.one.offline.end(sam, name, {"allowed": True})
+
+
+async def test_making_one_is_an_alarm(kit: Kit) -> None:
+    """Its owner hears of one that somebody else made in the owner's session."""
+    [said] = kit.scene.said("offline.enrol", SYSTEM_LOG)
+    assert ["factors-changed"] == kit.scene.alarms
+    assert "carla" == said["person"]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import cbor2
 import pytest
 
+import authenticator
 from authenticator import UP, Authenticator
 from people_scene import CLINIC, HOME, TERMINAL, PeopleScene, code_of
 from seawall.app.enrol import Chosen
 from seawall.app.factors import credential_item
+from seawall.core.identity.offline import METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from seawall.app.caller import Caller
 
 
@@ -179,3 +185,104 @@ async def test_who_signs_in_elsewhere_has_no_factors_here(scene: PeopleScene) ->
     await scene.change("ben", title="Ben Okri", account=there)
 
     assert "factors-elsewhere" == await code_of(scene.own.renew_codes(caller, HOME))
+
+
+async def refusals(scene: PeopleScene, caller: Caller) -> set[str]:
+    """Return the codes of the refusals of every change."""
+    [digest, *_] = await digests(scene, caller)
+    return {
+        await code_of(scene.own.remove(caller, HOME, digest)),
+        await code_of(scene.own.renew_codes(caller, HOME)),
+        await code_of(scene.own.add(caller, HOME, "x", {}, "")),
+    }
+
+
+async def test_an_offline_session_changes_no_factors(scene: PeopleScene) -> None:
+    """Of a paper and a device that were stolen no lasting factor follows."""
+    caller = await signed_in(scene)
+    assert caller.session is not None
+    offline = replace(caller, session=replace(caller.session, methods=METHODS))
+
+    assert {"factors-offline"} == await refusals(scene, offline)
+
+
+async def test_one_factor_again_is_not_both(scene: PeopleScene) -> None:
+    """A session that was left open, with the device's next code, changes nothing."""
+    caller = await signed_in(scene)
+    scene.clock.advance(301)
+    name = await scene.again.code(caller, HOME, scene.code("ada"))
+    caller = await scene.sessions.identify(name, HOME.network)
+
+    assert {"sign-in-again"} == await refusals(scene, caller)
+
+
+async def test_a_passkey_that_verified_its_user_is_both(scene: PeopleScene) -> None:
+    """Until a factor is shown that does not."""
+    caller = await signed_in(scene)
+    scene.clock.advance(301)
+    begun = scene.again.begin(caller)
+    shown = scene.keys_of["ada"].get(begun.options)
+    name = await scene.again.passkey(caller, HOME, begun.ticket, shown)
+    caller = await scene.sessions.identify(name, HOME.network)
+
+    assert "" == await add(scene, caller, Authenticator())
+    name = await scene.again.code(caller, HOME, scene.code("ada"))
+    caller = await scene.sessions.identify(name, HOME.network)
+    assert {"sign-in-again"} == await refusals(scene, caller)
+
+
+CHANGES: list[Callable[[PeopleScene, Caller], Any]] = [
+    lambda scene, caller: add(scene, caller, Authenticator()),
+    lambda scene, caller: scene.own.renew_codes(caller, HOME),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_ends_the_other_sessions(
+    scene: PeopleScene, change: Callable[[PeopleScene, Caller], Any]
+) -> None:
+    """Whoever is in by what was there before is out (ASVS 5.0, 7.4.3)."""
+    await signed_in(scene)
+    caller = await signed_in(scene)
+    await change(scene, caller)
+
+    assert [caller.session] == await scene.store.sessions(CLINIC, "ada")
+
+
+async def test_a_change_revives_no_session(scene: PeopleScene) -> None:
+    """One that an officer ended meanwhile stays ended."""
+    caller = await signed_in(scene)
+    [digest] = await digests(scene, caller)
+    await scene.sessions.end_all(TERMINAL, "ada")
+    await scene.own.remove(caller, HOME, digest)
+
+    assert [] == await scene.store.sessions(CLINIC, "ada")
+
+
+async def test_a_change_closes_the_link_of_a_recovery_code(scene: PeopleScene) -> None:
+    """Whoever has the link enrols nothing once its owner is back."""
+    codes = await scene.enrolled((await scene.enrol.invite(TERMINAL, "ben")).link)
+    scene.clock.advance(60)
+    caller, half = await signed_in(scene, "ben"), await scene.half("ben")
+    link = await scene.sign_in.recovery(HOME, half.ticket, codes[0])
+    await scene.own.renew_codes(caller, HOME)
+
+    assert "enrolment-link-refused" == await code_of(scene.enrol.begin(HOME, link))
+
+
+class Fat(authenticator.Credential):
+    """A credential whose public key is longer than anybody's."""
+
+    def cose(self) -> bytes:
+        """Return an RSA key of 3,100 bytes."""
+        return cbor2.dumps({1: 3, 3: -257, -1: b"\xff" * 3_100, -2: b"\x01\x00\x01"})
+
+
+async def test_a_key_that_could_not_be_read_again_is_not_kept(
+    scene: PeopleScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or nobody could open the account."""
+    caller = await signed_in(scene)
+    monkeypatch.setattr(authenticator, "Credential", Fat)
+
+    assert "passkey-refused" == await add(scene, caller, Authenticator())

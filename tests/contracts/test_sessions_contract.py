@@ -73,6 +73,15 @@ async def test_a_session_after_the_end_of_all_is_kept(books: Books) -> None:
     assert ["new"] == [one.digest for one in await books.store.sessions("clinic", "ann")]
 
 
+async def test_all_sessions_but_one_end(books: Books) -> None:
+    """The one that is named goes on if it is there, and is not begun if it is not."""
+    await kept(books, KeepSession(session("own")), KeepSession(session("other")))
+    await kept(books, EndSessions("clinic", "ann", but="own"))
+    assert ["own"] == [one.digest for one in await books.store.sessions("clinic", "ann")]
+    await kept(books, EndSessions("clinic", "ann", but="gone"))
+    assert [] == await books.store.sessions("clinic", "ann")
+
+
 async def test_a_session_takes_the_place_of_one_that_is_there(books: Books) -> None:
     """Then the other is gone; one that has ended meanwhile is not begun anew by that."""
     await kept(books, KeepSession(session("old")))

@@ -49,6 +49,8 @@ _ALGORITHMS: Final = [
 _TIMEOUT_MS: Final = 120_000
 _LONGEST_ID: Final = 1023
 """The most bytes of a credential's id (WebAuthn, section 4)."""
+_LONGEST_KEY: Final = 1_024
+"""The most bytes of a public key; an account with a longer one could not be read."""
 
 
 class WebPasskeys:
@@ -99,6 +101,8 @@ class WebPasskeys:
         except Exception:  # noqa: BLE001  whatever is thrown over bytes of a stranger's making
             raise _refusal() from None
         if client.cross_origin or len(found.credential_id) > _LONGEST_ID:
+            raise _refusal()
+        if len(found.credential_public_key) > _LONGEST_KEY:
             raise _refusal()
         said = credential.response.transports or []
         made = Passkey(

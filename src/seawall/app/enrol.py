@@ -54,7 +54,7 @@ FIRST_ROLES: Final = (Role.ADMINISTRATOR, Role.SECURITY_OFFICER)
 """The roles of a tenant's first person: one lets others join, the other gives them links."""
 _CEREMONY_MS: Final = 1_800_000
 _KIND: Final = "enrol"
-_CODE_BYTES: Final = 10
+_CODE_BYTES: Final = 15
 _LONGEST_NAME: Final = 100
 
 
@@ -145,7 +145,8 @@ class Enrol:
     ) -> Invited:
         """Return a new link for a person of the same tenant, whose factors and sessions end.
 
-        Who may do this is asked by the caller (`reset-factors`); `access` is the answer.
+        An offline factor ends with them, and no place is known to be theirs any more. Who
+        may do this is asked by the caller (`reset-factors`); `access` is the answer.
         """
         person = self._accounts.person(by.tenant, name)
         spec = None if person is None else self._accounts.spec(person)
@@ -165,6 +166,8 @@ class Enrol:
         is_reset = await self._accounts.has(person) is not None
         account = Account(link=Link(digest_of(secret), until_ms))
         writes: list[Write] = [await self._accounts.resetting(person, account)]
+        writes += await self._accounts.ending_offline(person)
+        writes.append(await self._accounts.forgetting_places(person))
         writes.append(EndSessions(person.tenant, person.name))
         said: dict[str, Any] = {"person": name, "for": by.tenant}
         said |= {"replaced": is_reset, "until_ms": until_ms}
@@ -295,7 +298,7 @@ class Enrol:
 
 
 def new_codes(random: Random) -> tuple[str, ...]:
-    """Return recovery codes of 80 bits each, in groups that people can type."""
+    """Return recovery codes of 120 bits each, in groups that people can type."""
 
     def code() -> str:
         """Return one."""

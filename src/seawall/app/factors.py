@@ -18,6 +18,7 @@ from seawall.app.entries import entry
 from seawall.app.ports import SYSTEM_LOG, KeepSealed
 from seawall.core.errors import Conflict, Tampered
 from seawall.core.identity.account import Account
+from seawall.core.identity.offline import OfflineKit
 from seawall.core.ledger.encoding import decode, encode
 from seawall.core.policy.factor import Factor
 from seawall.core.policy.grant import Grant, terms
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seawall.app.documents import Documents
-    from seawall.app.ports import Clock, KeyRing, Ledger, Passwords, Random, SecondFactor, Store
+    from seawall.app.ports import (
+        Clock,
+        KeyRing,
+        Ledger,
+        Passwords,
+        Random,
+        SecondFactor,
+        Store,
+        Write,
+    )
     from seawall.core.policy.grant import Receipt
     from seawall.core.seal.envelope import Sealed
 
@@ -39,7 +49,9 @@ ACCOUNT: Final = "person.account"
 PASSKEY: Final = "person.passkey"
 """The kind that says whose a credential is; its item is the digest of the credential's id."""
 PLACE: Final = "person.place"
-"""The mark of a place that somebody signed in from; its item is TENANT/NAME/PLACE."""
+"""The mark of a place that somebody signed in from, TENANT/NAME/PLACE; without PLACE of a reset."""
+OFFLINE_FACTOR: Final = "offline.factor"
+"""The kind that an offline factor is (`seawall.app.offline_factors`); its item is TENANT/NAME."""
 SIGN_IN: Final = Principal("system", "sign-in", SYSTEM_LOG)
 """By whom entries about somebody are who was not shown yet."""
 HANDLE_BYTES: Final = 32
@@ -217,6 +229,15 @@ class Accounts:
         before = "" if held is None else held.digest()
         return KeepSealed(await self._seal(ACCOUNT, person.item, account.to_json()), before)
 
+    async def ending_offline(self, person: Person) -> list[Write]:
+        """Return what puts one without codes in the place of a person's offline factor, if any."""
+        held = await self._sealed(OFFLINE_FACTOR, person.item)
+        if held is None:
+            return []
+        left = OfflineKit.new(self._codes.new_secret(), ()).to_json()
+        sealed = await self._seal(OFFLINE_FACTOR, person.item, left)
+        return [KeepSealed(sealed, replaces=held.digest())]
+
     async def owning(self, person: Person, credential: str) -> KeepSealed:
         """Return the write that says whose a new credential is; `Conflict` if it is somebody's."""
         owner = encode({"tenant": person.tenant, "user": person.name})
@@ -225,11 +246,21 @@ class Accounts:
     async def knows_place(self, person: Person | None, place: str) -> bool:
         """Whether somebody signed in from this place before; no key is needed to tell."""
         item = _DECOY if person is None else person.item
-        return await self._sealed(PLACE, f"{item}/{place}") is not None
+        return await self._sealed(PLACE, await self._place(item, place)) is not None
 
     async def marking(self, person: Person, place: str) -> KeepSealed:
         """Return the write that remembers a place that somebody signed in from."""
-        return KeepSealed(await self._seal(PLACE, f"{person.item}/{place}", b"{}"))
+        return KeepSealed(await self._seal(PLACE, await self._place(person.item, place), b"{}"))
+
+    async def forgetting_places(self, person: Person) -> KeepSealed:
+        """Return the write after which no place is known to be this person's."""
+        return KeepSealed(await self._seal(PLACE, person.item, b"{}"))
+
+    async def _place(self, item: str, place: str) -> str:
+        """Return the item of a place's mark: none that was made before a reset is found by it."""
+        reset = await self._sealed(PLACE, item)
+        since = "" if reset is None else reset.digest().removeprefix("sha256:")[:16] + "/"
+        return f"{item}/{since}{place}"
 
     async def _record(
         self, action: str, by: Principal, said: dict[str, Any], kinds: tuple[str, ...]

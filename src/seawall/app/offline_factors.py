@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from seawall.app.entries import entry
-from seawall.app.ports import SYSTEM_LOG, KeepSealed, KeepSession, Query
+from seawall.app.factors import OFFLINE_FACTOR, SIGN_IN
+from seawall.app.ports import SYSTEM_LOG, EndSessions, KeepSealed, KeepSession, Query
 from seawall.app.successions import line_of
 from seawall.core.access.emergency import REVIEW_HOURS, Reason
 from seawall.core.access.question import FRESH_MS
-from seawall.core.errors import Conflict, Refused, Tampered
+from seawall.core.errors import Conflict, Missing, Refused, Tampered
 from seawall.core.identity.offline import CODE_BYTES, CODES, METHODS, OFFLINE, OfflineKit, code_of
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.grant import Grant, terms
@@ -30,7 +31,7 @@ from seawall.core.registers.user import UserSpec
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
@@ -50,10 +51,7 @@ if TYPE_CHECKING:
     from seawall.app.try_limits import Where
     from seawall.core.seal.envelope import Sealed
 
-FACTOR: Final = "offline.factor"
-"""The kind of sealed value that an offline factor is; its item is TENANT/NAME."""
-SIGN_IN: Final = Principal("system", "sign-in", SYSTEM_LOG)
-"""By whom entries about somebody are who was not shown yet."""
+FACTOR: Final = OFFLINE_FACTOR
 CITATION: Final = "45 CFR 164.312(a)(2)(ii)"
 
 _GRANT_MS: Final = 60_000
@@ -189,7 +187,9 @@ class OfflineFactors:
         secret = self._factor.new_secret()
         await self._keys.prepare(SYSTEM_LOG)
         held = await self._sealed(person.item)
-        sealed = await self._seal(person.item, OfflineKit.new(secret, codes))
+        user = self._documents.register(who.tenant).find(UserSpec, who.name)
+        version = 0 if user is None else user.version
+        sealed = await self._seal(person.item, OfflineKit.new(secret, codes, version))
         said: dict[str, Any] = {
             **person.told,
             "factor": sealed.digest(),
@@ -199,7 +199,30 @@ class OfflineFactors:
         body = entry("offline.enrol", _in_system(who), self._clock, **said)
         write = KeepSealed(sealed, replaces=held.digest() if held else "")
         receipt = await self._ledger.append(SYSTEM_LOG, body, [write])
+        self._notifier.alarm("factors-changed", who.tenant, receipt.index)
         return MadeKit(codes, self._factor.uri(f"{person.item} (offline)", secret), receipt.index)
+
+    async def end(self, by: Principal, name: str, access: Mapping[str, Any]) -> int:
+        """End a person's offline factor and sessions, and nothing else of theirs; the entry.
+
+        For whoever signs in at an identity provider, and lost the paper or the device.
+        Who may do this is asked by the caller (`reset-factors`); `access` is the answer.
+        """
+        person = self._named(f"{by.tenant}/{name}")
+        held = await self._sealed(person.item) if person.is_known else None
+        if held is None:
+            raise Missing(
+                "offline-factor-none",
+                "there is no offline factor of a person of this name",
+                "whoever has none needs none to be ended",
+            )
+        sealed = await self._seal(person.item, OfflineKit.new(self._factor.new_secret(), ()))
+        said = {**person.told, "factor": sealed.digest(), "access": dict(access)}
+        body = entry("offline.end", _in_system(by), self._clock, **said)
+        ended: list[Write] = [KeepSealed(sealed, held.digest()), EndSessions(by.tenant, name)]
+        receipt = await self._ledger.append(SYSTEM_LOG, body, ended)
+        self._notifier.alarm("factors-reset", by.tenant, receipt.index)
+        return receipt.index
 
     # --- signing in by one ----------------------------------------------------------
 
@@ -229,7 +252,7 @@ class OfflineFactors:
         made = await self._open(person, where)
         step = self._factor.step_of(made.kit.device.secret, device_code, self._clock.now_ms())
         left = made.kit.used(code, step)
-        if left is None or not self._may(person):
+        if left is None or not await self._may(person, left):
             await self._record(made, "refused", because="wrong")
             raise _refusal()
         await self._spend(made, left)
@@ -271,9 +294,16 @@ class OfflineFactors:
         user = self._documents.register(tenant).find(UserSpec, name) if is_name else None
         return _Person(tenant, name, is_known=user is not None)
 
-    def _may(self, person: _Person) -> bool:
+    async def _may(self, person: _Person, kit: OfflineKit) -> bool:
+        """Whether the person is active, and was so ever since the factor was made."""
         user = self._documents.register(person.tenant).find(UserSpec, person.name)
-        return person.is_known and user is not None and user.spec.standing == "active"
+        if not person.is_known or user is None or user.spec.standing != "active":
+            return False
+        return all(
+            isinstance(one.spec, UserSpec) and one.spec.standing == "active"
+            for one in await self._documents.history(person.tenant, user.kind, user.name)
+            if one.version >= kit.version
+        )
 
     async def _open(self, person: _Person, where: Where) -> _Try:
         """Record the try, then open the person's factor, or the decoy, whose secret nobody has."""

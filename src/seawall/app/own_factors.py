@@ -1,8 +1,10 @@
 """A person in a session sees, adds and takes away factors of their own.
 
-A fresh factor is needed for any change (RFC 9470), and what is left must be enough to
-sign in. Each is two entries of the system's log, as at enrolment. Nobody changes another
-person's factors: a security officer gives a link (`seawall.app.enrol`).
+A change needs both factors anew: a sign-in, or a passkey that verified its user, of the
+last five minutes (ASVS 5.0, 7.5.1), and never a session of an offline factor. It ends the
+person's other sessions, and what is left must be enough to sign in. Each is two entries of
+the system's log, as at enrolment. Nobody changes another person's factors: a security
+officer gives a link (`seawall.app.enrol`).
 45 CFR 164.312(d), 164.308(a)(5)(ii)(D).
 """
 
@@ -14,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from seawall.app.enrol import named_passkey, new_codes
 from seawall.app.entries import entry
 from seawall.app.factors import Person, credential_item
-from seawall.app.ports import SYSTEM_LOG, EndSessions, KeepSession
+from seawall.app.ports import SYSTEM_LOG
+from seawall.app.sessions import ending_others
 from seawall.app.sign_in import CEREMONY_MS, SECRET_BYTES, Begun
 from seawall.core.access.question import FRESH_MS
 from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused
 from seawall.core.identity.account import MOST_PASSKEYS, digest_of, plain_code
+from seawall.core.identity.offline import OFFLINE
 from seawall.core.identity.ticket import NONCE_BYTES, Ticket, read_ticket
 
 if TYPE_CHECKING:
@@ -132,8 +136,7 @@ class OwnFactors:
                     "what is left would not be enough to sign in",
                     "add another passkey first",
                 )
-            ended = (EndSessions(session.tenant, session.user), KeepSession(session))
-            return Changed(account, "passkey-removed", ended)
+            return Changed(account, "passkey-removed")
 
         await self._change(session, where, change)
 
@@ -160,9 +163,11 @@ class OwnFactors:
         opened = await self._open(session, where)
         try:
             made = await change(opened)
-            kept = await self._accounts.keeping(opened, made.account)
+            # A link that was given for a recovery code is of what was before.
+            kept = await self._accounts.keeping(opened, replace(made.account, link=None))
             said = {"what": made.what, "factors": list(made.account.factors)}
-            index = await self._record(session, opened, "enrolled", [kept, *made.writes], **said)
+            writes = [kept, *made.writes, *ending_others(session)]
+            index = await self._record(session, opened, "enrolled", writes, **said)
         except Conflict:
             await self._record(session, opened, "refused", because="overtaken")
             raise Conflict(
@@ -200,12 +205,25 @@ class OwnFactors:
         return (await self._ledger.append(SYSTEM_LOG, body, writes or [])).index
 
     def _fresh(self, caller: Caller) -> Session:
-        session = _session(caller)
-        if self._clock.now_ms() - session.factor_ms > FRESH_MS:
+        session, now_ms = _session(caller), self._clock.now_ms()
+        if OFFLINE in session.methods:
+            raise Refused(
+                "factors-offline",
+                "a session that was begun with an offline factor changes no factors",
+                "sign in in the usual way, or ask a security officer for a new link",
+            )
+        if now_ms - session.factor_ms > FRESH_MS:
             raise Refused(
                 "step-up-needed",
                 "this needs a factor that was shown within the last five minutes",
                 "show a factor again, and then repeat the request (RFC 9470)",
+            )
+        is_new = session.has_second_factor and now_ms - session.began_ms <= FRESH_MS
+        if not (is_new or "user" in session.methods):
+            raise Refused(
+                "sign-in-again",
+                "a change of factors needs both of yours within the last five minutes",
+                "sign in again, or show a passkey with its PIN or finger, and repeat the request",
             )
         return session
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.caller import Caller
 from seawall.app.entries import entry
@@ -26,7 +26,7 @@ from seawall.core.policy.principal import Principal
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, Ledger, Random, Store, Write
@@ -82,10 +82,11 @@ class Sessions:
 
         It has a new name (ASVS 5.0, 7.2.4) and the old one's age, so that showing factors
         does not make a session last longer than it may. `factor_ms` is as for `new`. A
-        session that ended meanwhile is not made anew.
+        session that ended meanwhile is not made anew. `user` says of the factor that was
+        shown last that it verified its user, and goes where the next one did not.
         """
         name, now_ms = self._random.bytes(_NAME_BYTES).hex(), self._clock.now_ms()
-        said = tuple(sorted({*session.methods, *methods}))
+        said = tuple(sorted({*session.methods, *methods} - ({"user"} - {*methods})))
         made = replace(
             session,
             digest=_digest(name),
@@ -129,12 +130,20 @@ class Sessions:
             body = entry("session.end", _in_system(caller.principal), self._clock, **said)
             await self._ledger.append(SYSTEM_LOG, body, [EndSession(caller.session.digest)])
 
-    async def end_all(self, by: Principal, user: str) -> int:
-        """End every session of a person of the same tenant; return the entry's index."""
-        said = {"person": user, "for": by.tenant, "sessions": "all"}
+    async def end_all(self, by: Principal, user: str, more: Mapping[str, Any] | None = None) -> int:
+        """End every session of a person of the same tenant; return the entry's index.
+
+        `more` is what the entry says besides: by which policies it was allowed.
+        """
+        said = {"person": user, "for": by.tenant, "sessions": "all", **(more or {})}
         body = entry("session.end", _in_system(by), self._clock, **said)
         receipt = await self._ledger.append(SYSTEM_LOG, body, [EndSessions(by.tenant, user)])
         return receipt.index
+
+
+def ending_others(session: Session) -> list[Write]:
+    """Return what ends a person's other sessions; this one is not made anew if it has ended."""
+    return [EndSessions(session.tenant, session.user, but=session.digest)]
 
 
 def _digest(name: str) -> str:

@@ -9,6 +9,7 @@ for a name that nobody has. 45 CFR 164.312(d), 164.308(a)(5)(ii)(C); NIST SP 800
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,12 +73,15 @@ class _Half:
 
     said: str
     is_right: bool
+    kept: str
+    """The digest of the hash that it was compared with: half a sign-in ends with its password."""
     challenge: bytes
     ticket: Ticket
 
-    def judge(self, found: Found) -> Found:
-        """Return what was found, or, after a wrong password, that it was wrong."""
-        return found if self.is_right or found.because else Found("wrong")
+    def judge(self, opened: Opened, found: Found) -> Found:
+        """Return what was found, or, after a wrong password or one that is another's now, that."""
+        is_same = hmac.compare_digest(self.kept, digest_of(opened.account.password))
+        return found if found.because or (self.is_right and is_same) else Found("wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,7 @@ class SignIn:
         opened = await self._accounts.open(_ATTEMPT, person, SIGN_IN, **about)
         kept = await self._accounts.decoy_password(opened)
         # What is too long is none: it is compared all the same, cut off.
-        given = normal(password[: LONGEST + 1])
+        given = normal(password)[: LONGEST + 1]
         ending = _Ending("password", (), where)
         try:
             fits = await self._passwords.verify(kept, given, is_known=admitted.is_known)
@@ -171,11 +175,13 @@ class SignIn:
         because = opened.hindrance or ("" if fits and opened.account.password else "wrong")
         writes: list[Write] = []
         if not because and self._passwords.is_outdated(kept):
-            anew = replace(opened.account, password=await self._passwords.hash(given))
+            kept = await self._passwords.hash(given)
+            anew = replace(opened.account, password=kept)
             writes.append(await self._accounts.keeping(opened, anew))
         await self._end(opened, ending, because or "half", writes)
         challenge = self._random.bytes(_CHALLENGE_BYTES)
-        half = {"said": said, "right": int(not because), "challenge": challenge.hex()}
+        half: dict[str, Any] = {"said": said, "right": int(not because), "kept": digest_of(kept)}
+        half |= {"challenge": challenge.hex()}
         options = self._passkeys.request_options(challenge, must_verify_user=False)
         return Begun(self._ticket(_PASSWORD, half), options)
 
@@ -185,7 +191,7 @@ class SignIn:
         opened, admitted = await self._second(where, half, "code")
         found = self._showing.check_code(opened, code)
         ending = _Ending("code", ("pwd", "otp", "mfa"), where, half.ticket, old)
-        done = await self._conclude(opened, half.judge(found), ending)
+        done = await self._conclude(opened, half.judge(opened, found), ending)
         self._limits.forgive(admitted)
         return done
 
@@ -199,7 +205,7 @@ class SignIn:
         found = self._showing.check(opened, shown)
         methods = ("pwd", "hwk", "mfa", *(["user"] if found.is_user_verified else []))
         ending = _Ending("password-passkey", methods, where, half.ticket, old)
-        done = await self._conclude(opened, half.judge(found), ending)
+        done = await self._conclude(opened, half.judge(opened, found), ending)
         self._limits.forgive(admitted)
         return done
 
@@ -212,7 +218,8 @@ class SignIn:
         opened, admitted = await self._second(where, half, "recovery")
         ending = _Ending("recovery", (), where, half.ticket)
         left = opened.account.without_recovery(code)
-        found = half.judge(Found(opened.hindrance or ("wrong" if left is None else ""), left))
+        found = Found(opened.hindrance or ("wrong" if left is None else ""), left)
+        found = half.judge(opened, found)
         if found.because or left is None or opened.person is None:
             await self._end(opened, ending, found.because, [_spent(half.ticket)])
             raise refusal()
@@ -246,7 +253,8 @@ class SignIn:
         )
         device = where.device if self._devices.place(where.device) else self._devices.new()
         # The account is compared even where nothing of it changes: a reset meanwhile wins.
-        kept = await self._accounts.keeping(opened, found.account)
+        # A link that was given for a recovery code is over once its owner is in.
+        kept = await self._accounts.keeping(opened, replace(found.account, link=None))
         writes: list[Write] = [_spent(begun), kept, KeepSession(session)]
         places = (self._devices.place(device), f"network-{where.network}")
         writes += [
@@ -286,7 +294,8 @@ class SignIn:
     def _half(self, ticket: str) -> _Half:
         begun = read_ticket(ticket, _PASSWORD, self._key, self._clock.now_ms())
         challenge = bytes.fromhex(begun.about["challenge"])
-        return _Half(begun.about["said"], begun.about["right"] == 1, challenge, begun)
+        about = begun.about
+        return _Half(about["said"], about["right"] == 1, about["kept"], challenge, begun)
 
 
 def _spent(begun: Ticket) -> SpendAssertion:

@@ -38,7 +38,7 @@ _REPLACE: Final = (
     "where exists (select 1 from sessions where digest = {p})"
 )
 _END: Final = "delete from sessions where digest = {p}"
-_END_ALL: Final = "delete from sessions where tenant = {p} and person = {p}"
+_END_ALL: Final = "delete from sessions where tenant = {p} and person = {p} and digest <> {p}"
 _TOUCH: Final = "update sessions set seen_ms = {p} where digest = {p} and seen_ms < {p}"
 _CLEAR: Final = "delete from answers where digest = {p} and until_ms <= {p}"
 _CLAIM: Final = (
@@ -79,8 +79,8 @@ def _statements(change: OfSessions | OfTime) -> Iterator[tuple[str, tuple[Any, .
                 yield _KEEP, row
         case EndSession(digest):
             yield _END, (digest,)
-        case EndSessions(tenant, user):
-            yield _END_ALL, (tenant, user)
+        case EndSessions(tenant, user, but):
+            yield _END_ALL, (tenant, user, but)
         case TouchSession(digest, seen_ms):
             yield _TOUCH, (seen_ms, digest, seen_ms)
         case BeginAnswer(digest, asked, by, at_ms, until_ms):

@@ -143,10 +143,12 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class EndSessions:
-    """End every session of a person."""
+    """End every session of a person, but for one if that is named and is there."""
 
     tenant: str
     user: str
+    but: str = ""
+    """The digest of the session that goes on; one that has ended is not made anew."""
 
 
 Write = (

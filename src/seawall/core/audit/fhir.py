@@ -8,6 +8,7 @@ that is not known here makes an event of a general kind; none is left out.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 _PATIENT_ID: Final = re.compile(r"[0-9a-f]{24}")
 _ACTION: Final = re.compile(r"[a-z][a-z-]*(\.[a-z][a-z-]*)*")
 _DETAILS: Final = 64
+_CREDENTIALS: Final = base64.b64encode(b"grant_type=client_credentials").decode()
+_EXCHANGE: Final = base64.b64encode(
+    b"grant_type=urn:ietf:params:oauth:grant-type:token-exchange"
+).decode()
+"""What a client sent for a token of its own, and for one by which it acts for a person."""
 _ELSEWHERE: Final = frozenset({"v", "at", "action", "tenant", "actor", "patients", "grant"})
 """Fields of an entry that are said in other places; a grant's subjects are patients."""
 
@@ -182,7 +188,7 @@ def _entities(
     ]
     if pattern is _TOKEN:
         # IUA allows this one entity. What the client sent held a secret, and is in no entry.
-        sent = "Z3JhbnRfdHlwZT1jbGllbnRfY3JlZGVudGlhbHM="  # grant_type=client_credentials
+        sent = _EXCHANGE if "person" in entry else _CREDENTIALS
         request = {"type": coding(c.SYSTEM_OBJECT), "role": coding(c.QUERY), "query": sent}
         yield {**request, "detail": pointer}
         return
@@ -339,6 +345,8 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "exchange.outcome": Pattern(c.REST, "E", "use", _OPERATION, thing=_answer),
     "exchange.refuse": Pattern(c.SECURITY_ALERT, "E", "use", (c.RESTRICTED_FUNCTION,)),
     "token.issue": _TOKEN,
+    "token.person": Pattern(c.USER_AUTHENTICATION, "E", "use"),
+    "token.revoke": Pattern(c.USER_AUTHENTICATION, "D", "use"),
     "ledger.read": Pattern(c.AUDIT_LOG_USED, "R", "read", thing=_log),
     "ledger.archive": Pattern(c.EXPORT, "R", "use", (c.ARCHIVE,), thing=_log),
     "ledger.retain": Pattern(c.AUDIT_LOG_USED, "U", "use", thing=_log),
@@ -368,6 +376,7 @@ PATTERNS: Final[dict[str, Pattern]] = {
     "emergency.end": Pattern(c.SECURITY_ALERT, "E", "use", (c.EMERGENCY_STOPPED,), thing=_document),
     "emergency.review": Pattern(c.AUDIT_LOG_USED, "R", "use", thing=_document),
     "offline.enrol": Pattern(c.SECURITY_ALERT, "C", "use", (c.USER_ATTRIBUTES_CHANGED,)),
+    "offline.end": Pattern(c.SECURITY_ALERT, "D", "use", (c.USER_ATTRIBUTES_CHANGED,)),
     "person.join": Pattern(c.SECURITY_ALERT, "C", "use", _ATTRIBUTES, thing=_document),
     "person.change": Pattern(c.SECURITY_ALERT, "U", "use", _ATTRIBUTES, thing=_document),
     "person.leave": Pattern(c.SECURITY_ALERT, "D", "use", _ATTRIBUTES, thing=_document),

@@ -41,11 +41,13 @@ class OfflineKit:
     """The secret of the device's codes, and which was used last."""
     codes: tuple[str, ...] = field(repr=False)
     """Digests of the codes of the paper that were not used yet."""
+    version: int = 0
+    """Of the person's document, when it was made: whoever left since has it no more."""
 
     @classmethod
-    def new(cls, secret: str, codes: Sequence[str]) -> OfflineKit:
+    def new(cls, secret: str, codes: Sequence[str], version: int = 0) -> OfflineKit:
         """Return a factor of these codes, none of which was used."""
-        return cls(Factor(secret), tuple(digest_of(plain_code(code)) for code in codes))
+        return cls(Factor(secret), tuple(digest_of(plain_code(code)) for code in codes), version)
 
     def used(self, code: str, step: int | None) -> OfflineKit | None:
         """Return what is left after a sign-in; None unless both codes are right and unused.
@@ -58,13 +60,16 @@ class OfflineKit:
         if not any(fits) or step is None or step <= self.device.used:
             return None
         return OfflineKit(
-            self.device.accepted(step), tuple(one for one in self.codes if one != digest)
+            self.device.accepted(step),
+            tuple(one for one in self.codes if one != digest),
+            self.version,
         )
 
     def to_json(self) -> bytes:
         """Return what is sealed: canonical JSON."""
         device = {"secret": self.device.secret, "used": self.device.used}
-        return encode({"v": 1, "device": device, "codes": list(self.codes)})
+        said = {"v": 1, "device": device, "codes": list(self.codes)}
+        return encode(said | ({"version": self.version} if self.version else {}))
 
     @classmethod
     def from_json(cls, raw: bytes) -> OfflineKit:
@@ -72,9 +77,9 @@ class OfflineKit:
         try:
             read = decode(raw)
             device = Factor(str(read["device"]["secret"]), int(read["device"]["used"]))
-            made = cls(device, tuple(map(str, read["codes"])))
+            made = cls(device, tuple(map(str, read["codes"])), int(read.get("version", 0)))
             is_sound = made.to_json() == raw and len(made.codes) <= CODES
-        except (Tampered, KeyError, TypeError, ValueError):
+        except (Tampered, KeyError, TypeError, ValueError, AttributeError):
             is_sound = False
         if not is_sound:
             raise Tampered(

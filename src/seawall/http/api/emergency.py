@@ -20,6 +20,7 @@ from seawall.app.try_limits import Where
 from seawall.core.access.emergency import TYPED_MOST, Finding, Reason
 from seawall.core.access.vocabulary import Action, On
 from seawall.core.ledger.facets import moment_text
+from seawall.core.registers.spec import Name
 from seawall.http.api.guard import Rules, ruled, session_name, set_session
 from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
@@ -79,6 +80,12 @@ class WhyBody(Body):
     """Why."""
 
     reason: Typed
+
+
+class PersonBody(Body):
+    """Whose offline factor is ended."""
+
+    person: Name
 
 
 class OfflineBody(Body):
@@ -291,6 +298,19 @@ def offline_room(api: Api, offline: OfflineFactors) -> APIRouter:
         """Answer with codes to print and a secret for a device, this once."""
         kit = await offline.make(caller)
         return KitShown(codes=list(kit.codes), uri=kit.uri, entry=kit.entry)
+
+    def whom(asked: Request_) -> Resource:
+        """Name the person whose offline factor is ended."""
+        return asked.resource(On.PERSON, asked.text("person"), about=asked.text("person"))
+
+    @room.post("/offline-factors/end", summary="End somebody's offline factor")
+    @ruled(_BOUNDED)
+    async def ended(
+        body: PersonBody, allowed: Allowed = Depends(api.allow(Action.RESET_FACTORS, whom))
+    ) -> EntryShown:
+        """End it with the person's sessions; other factors stay as they are."""
+        by, access = allowed.caller.principal, allowed.answer.fields()
+        return EntryShown(entry=await offline.end(by, body.person, access))
 
     @room.post(
         "/sign-in/offline",
