@@ -275,6 +275,15 @@ def test_sessions_may_be_shorter_and_providers_named(tmp_path: Path) -> None:
     assert (expected,) == settings.providers
 
 
+def test_the_clients_that_may_change_persons_are_named(tmp_path: Path) -> None:
+    """Each by its tenant; where the file names none, none may."""
+    named = "clinic/okta  riverside/entra-id"
+    (tmp_path / "seawall.toml").write_text(f"[access]\nprovisioners = '{named}'\n", "utf-8")
+    access = read_settings(tmp_path, {}).access
+    assert {"clinic/okta", "riverside/entra-id"} == access.named
+    assert frozenset() == AccessTable().named
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -310,6 +319,11 @@ def test_sessions_may_be_shorter_and_providers_named(tmp_path: Path) -> None:
         "[access]\nsession_minutes = 481",
         "[access]\nemergency_review_hours = 73",
         "[access]\nidle_minutes = '5'",
+        "[access]\nprovisioners = 5",
+        "[access]\nprovisioners = ['clinic/okta']",
+        "[access]\nprovisioners = 'okta'",
+        "[access]\nprovisioners = 'clinic/okta, clinic/entra'",
+        "[access]\nprovisioners = 'clinic/*'",
         "[access]\nmore = 5",
         "[[providers]]\nname = 'a'",
         PROVIDER.replace("https://", "http://"),

@@ -61,7 +61,7 @@ class Workplace:
         self.notifier = RecordingNotifier()
         self.keys = MemoryKeyRing(self.clock, self.random)
         parts: dict[str, Any] = {"store": self.store, "ledger": self.ledger, "clock": self.clock}
-        self.documents = Documents(**parts)
+        self.documents = Documents(**parts, provisioners=frozenset({f"{CLINIC}/{PROVIDER.name}"}))
         self.sessions = Sessions(
             **parts, documents=self.documents, random=self.random, limits=SessionLimits()
         )

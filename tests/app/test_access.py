@@ -67,7 +67,12 @@ class Scene:
 
     def __post_init__(self) -> None:
         store = MemoryStore(self.ledger)
-        self.documents = Documents(store=store, ledger=self.ledger, clock=self.clock)
+        self.documents = Documents(
+            store=store,
+            ledger=self.ledger,
+            clock=self.clock,
+            provisioners=frozenset({"clinic/okta", "riverside/entra"}),
+        )
         self.policies = ScriptedPolicies(self.answer)
         self.access = Access(
             documents=self.documents,
@@ -231,3 +236,27 @@ async def test_asking_is_no_act() -> None:
     before = len(scene.ledger.bodies("clinic"))
     assert not scene.access.ask(asker, Action.OPERATE, Resource(On.INSTALLATION, "clinic")).allowed
     assert before == len(scene.ledger.bodies("clinic"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("okta", {"may_provision", "may_audit"}), ("entra", {"may_audit"})]
+)
+async def test_only_named_clients_change_persons(name: str, expected: set[str]) -> None:
+    """The power counts for the clients of this very tenant that the settings name."""
+    scene = await Scene().ready()
+    await scene.apply("Client", name, title="x", public_key=KEY, may_provision=True, may_audit=True)
+    assert expected == scene.access.asker(Caller(Principal("client", name, "clinic"))).powers
+
+
+async def test_an_unnamed_client_is_told_which_setting_is_missing() -> None:
+    """Its refusal says so, and is recorded like every other."""
+    scene = Scene(answer=Answer(allowed=False, code="access-refused"))
+    await scene.ready()
+    await scene.apply("Client", "entra", title="x", public_key=KEY, may_provision=True)
+    caller = Caller(Principal("client", "entra", "clinic"))
+
+    with pytest.raises(Refused) as refused:
+        await scene.access.require(caller, Action.MANAGE_PERSONS, Resource(On.PERSON, "clinic"))
+
+    recorded = scene.ledger.bodies("clinic")[-1]
+    assert ("provisioner-unnamed", "access.refused") == (refused.value.code, recorded["action"])

@@ -70,7 +70,9 @@ class ModeOn:
         return True
 
 
-def explaining(*documents: Document[Any], is_mode_on: bool = False) -> ExplainAccess:
+def explaining(
+    *documents: Document[Any], is_mode_on: bool = False, named: str = ""
+) -> ExplainAccess:
     """Return what explains, with these documents besides the people."""
     registers = OneRegister(*documents)
     return ExplainAccess(
@@ -78,6 +80,7 @@ def explaining(*documents: Document[Any], is_mode_on: bool = False) -> ExplainAc
         policies=TenantPolicies(shipped(), registers),
         clock=FakeClock(),
         emergencies=ModeOn() if is_mode_on else None,
+        provisioners=frozenset(named.split()),
     )
 
 
@@ -184,3 +187,14 @@ def test_what_is_typed_wrongly_is_told(asked: Asked, code: str) -> None:
     error = raised.value
     assert (code, True) == (error.code, bool(error.help))
     assert "zebra" not in f"{error.message} {error.help}".lower()
+
+
+@pytest.mark.parametrize(("named", "expected"), [("clinic/idp", ""), ("", "access-refused")])
+def test_a_power_that_the_settings_do_not_confirm_is_none(named: str, expected: str) -> None:
+    """Whether a client changes persons is explained as it is decided: it must be named."""
+    spec = ClientSpec(title="Idp", public_key=KEY, may_provision=True)
+    explaining_it = explaining(Document("Client", "idp", 1, spec), named=named)
+
+    answer = explaining_it.explain("clinic", Asked("client/idp", "manage-persons", "Person/*"))
+
+    assert expected == answer.answer.code

@@ -133,6 +133,7 @@ async def test_an_append_that_fails_ends_nothing() -> None:
 
     with pytest.raises(Invalid):
         await place.workforce.leave(allowed(), DAN)
+    await place.documents.refresh()
 
     assert (await place.asker(session)).roles == {Role.CLINICIAN}
     assert "active" == place.spec(DAN).standing

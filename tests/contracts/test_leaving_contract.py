@@ -85,6 +85,66 @@ async def test_of_two_replicas_only_one_removes_a_last_one(books: Books) -> None
     assert "last-administrator" == refused.value.code
 
 
+@pytest.mark.parametrize("keeps", [(), ("security-officer",), ("developer",)])
+async def test_nothing_between_hides_one_removal_from_another(
+    books: Books, keeps: tuple[str, ...]
+) -> None:
+    """Whatever else the two take, and whatever of a holder was changed between, one is refused."""
+    first = await documents_of(books)
+    people = [user(name, *BOTH) for name in ("ada", "eve")]
+    await first.apply(BY, [*people, user("zoe", "security-officer")])
+    second = await documents_of(books)
+    second._is_shared = False
+
+    await first.apply(BY, [user("ada", "security-officer")])
+    await first.apply(BY, [user("zoe", "security-officer", user_name="zoe@clinic.example")])
+    with pytest.raises(Refused) as refused:
+        await second.apply(BY, [user("eve", *keeps)])
+
+    assert "last-administrator" == refused.value.code
+
+
+async def test_what_was_read_between_hides_no_removal(books: Books) -> None:
+    """One that read a holder's new title knows as little of a removal under way as before it."""
+    first = await documents_of(books)
+    await first.apply(BY, [user(name, *BOTH) for name in ("ada", "eve", "zoe")])
+    stale = await documents_of(books)
+    await first.apply(BY, [user("eve", *BOTH, user_name="eve@clinic.example")])
+    newer = await documents_of(books)
+    stale._is_shared = newer._is_shared = False
+
+    await stale.apply(BY, [user("ada")])
+    await first.apply(BY, [user("zoe")])
+    with pytest.raises(Refused) as refused:
+        await newer.apply(BY, [user("eve")])
+
+    assert "last-administrator" == refused.value.code
+
+
+async def test_a_role_is_given_and_taken_again_and_again(books: Books) -> None:
+    """The same person loses the same role twice, though the same others hold it each time."""
+    documents = await documents_of(books)
+    await documents.apply(BY, [user("ada", *BOTH)])
+    changes = [("administrator",), (), ("administrator",), ()]
+    applied = [(await documents.apply(BY, [user("eve", *roles)]))[0] for roles in changes]
+    assert [1, 2, 3, 4] == [one.version for one in applied]
+
+
+async def test_each_change_of_a_batch_is_guarded(books: Books) -> None:
+    """Of two batches that take the role from two each, only one is kept."""
+    first = await documents_of(books)
+    await first.apply(BY, [user(name, *BOTH) for name in ("ada", "ben", "cleo", "dan")])
+    second = await documents_of(books)
+    second._is_shared = False
+    left = UserSpec.model_validate({"title": "x", "standing": "left"})
+
+    await first.keep(BY, [Change("User", name, left) for name in ("ada", "ben")])
+    with pytest.raises(Refused) as refused:
+        await second.keep(BY, [Change("User", name, left) for name in ("cleo", "dan")])
+
+    assert "last-administrator" == refused.value.code
+
+
 async def test_a_document_reads_as_it_was_written(books: Books) -> None:
     """Days, moments and sets come back from the store with the digest that the entry says."""
     documents = await documents_of(books)

@@ -198,5 +198,7 @@ async def test_a_ledger_that_is_down_lets_nobody_join() -> None:
     response = await there.scim(
         {"method": "POST", "path": "/Users", "body": {"userName": "eve@clinic.example"}}
     )
+    there.place.ledger.down = None
+    await there.place.documents.refresh()
 
     assert (503, 4) == (response.status_code, len(there.place.workforce.persons(CLINIC)))

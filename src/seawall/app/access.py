@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from seawall.app.entries import entry
+from seawall.core.access import standing
 from seawall.core.access.question import Asker, Question, Resource
-from seawall.core.access.vocabulary import ACTS, Role
+from seawall.core.access.vocabulary import ACTS, Action, Role
 from seawall.core.errors import Refused
 from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.user import UserSpec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, Ledger
     from seawall.core.access.question import Answer
-    from seawall.core.access.vocabulary import Action
+    from seawall.core.policy.principal import Principal
     from seawall.core.policy.purpose import Purpose
 
 _HELP: Final = {
@@ -42,6 +43,8 @@ _MESSAGES: Final = {
 }
 
 
+_OF_PERSONS: Final = frozenset({Action.VIEW_PERSONS, Action.MANAGE_PERSONS})
+"""What `may_provision` is for."""
 _KEPT: Final = 1024
 """So many permitted questions are kept."""
 
@@ -117,7 +120,7 @@ class Access:
                 spec.use_cases if caller.use_cases is None else spec.use_cases & caller.use_cases
             )
             # A token for a part of the client's work has none of its powers.
-            powers = frozenset[str]() if caller.is_limited else spec.powers
+            powers = frozenset[str]() if caller.is_limited else self._powers(principal, spec)
             return Asker(principal, frozenset({Role.SERVICE}), powers, cases)
         user = register.find(UserSpec, principal.name)
         session = caller.session
@@ -133,6 +136,11 @@ class Access:
                 None if self._emergencies is None else self._emergencies.patient_of(caller)
             ),
         )
+
+    def _powers(self, principal: Principal, spec: ClientSpec) -> frozenset[str]:
+        """Return the powers of a client that count: not to change persons, unless it is named."""
+        whose = f"{principal.tenant}/{principal.name}"
+        return standing.counted(spec.powers, whose, self._documents.provisioners)
 
     def ask(
         self,
@@ -187,9 +195,17 @@ class Access:
         )
         if answer.allowed:
             return Allowed(caller, action, resource, answer, purpose)
-        error = refusal_of(answer, action)
+        is_unnamed = action in _OF_PERSONS and self._is_unnamed(caller.principal)
+        error = standing.unnamed() if is_unnamed else refusal_of(answer, action)
         error.entry = await self._record(caller, action, resource, answer)
         raise error
+
+    def _is_unnamed(self, principal: Principal) -> bool:
+        """Whether a client's document says that it changes persons, and the settings do not."""
+        client = self._documents.register(principal.tenant).find(ClientSpec, principal.name)
+        is_said = client is not None and standing.PROVISIONS in client.spec.powers
+        named = f"{principal.tenant}/{principal.name}" in self._documents.provisioners
+        return principal.kind == "client" and is_said and not named
 
     async def _record(
         self, caller: Caller, action: Action, resource: Resource, answer: Answer

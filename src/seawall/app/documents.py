@@ -15,7 +15,7 @@ from seawall.app.entries import entry
 from seawall.app.ports import EndSessions, KeepDocument, SpendAssertion
 from seawall.core.access import standing
 from seawall.core.access.reviewing import after_change
-from seawall.core.errors import Conflict, Missing
+from seawall.core.errors import Conflict, Missing, Refused, Unavailable
 from seawall.core.registers.register import ALL_KINDS, KINDS, Register, read_document
 from seawall.core.registers.spec import Document
 from seawall.core.registers.user import UserSpec
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from seawall.app.ports import Clock, Ledger, Store, Write
+    from seawall.core.policy.grant import Receipt
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.spec import Spec
 
@@ -84,8 +85,16 @@ class Documents:
     """The documents of every tenant, as they stand."""
 
     def __init__(
-        self, *, store: Store, ledger: Ledger, clock: Clock, is_shared: bool = False
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        is_shared: bool = False,
+        provisioners: frozenset[str] = frozenset(),
     ) -> None:
+        """Take the `TENANT/CLIENT`s that may change persons, if their documents say so too."""
+        self.provisioners: Final = provisioners
         self._store = store
         self._is_shared = is_shared
         """Whether others may apply documents without our knowing."""
@@ -95,6 +104,9 @@ class Documents:
         self._counts: dict[str, int] = {}
         """How many versions each register was made of; a version is never taken away."""
         self._turns: dict[str, asyncio.Lock] = {}
+        self._doubts: dict[str, object] = {}
+        """The tenants of whose last change it is not known whether it was kept, each by a mark."""
+        self._reading: dict[str, asyncio.Lock] = {}
 
     async def load(self) -> None:
         """Read every tenant's documents."""
@@ -105,8 +117,13 @@ class Documents:
         """Read again what other replicas applied; one small question where they applied nothing.
 
         `Unavailable` if the store does not answer: then nothing may be decided, because a
-        permission may have been withdrawn. Where the store is this process's, nothing is asked.
+        permission may have been withdrawn. Where the store is this process's, nothing is asked,
+        unless it is not known whether a change was kept.
         """
+        for tenant in list(self._doubts):
+            async with self._reading.setdefault(tenant, asyncio.Lock()):
+                if tenant in self._doubts:
+                    await self._load(tenant)
         if not self._is_shared:
             return
         for tenant, count in (await self._store.document_counts()).items():
@@ -114,16 +131,36 @@ class Documents:
                 await self._load(tenant)
 
     async def _load(self, tenant: str) -> None:
+        doubt = self._doubts.get(tenant)
+        if doubt is not None:
+            # What we gave up waiting for may be kept still; what is asked after it is done
+            # after it. Beginning a log that is there changes nothing.
+            head = await self._store.head(tenant)
+            await self._ledger.open_log(tenant, head.origin)
         documents = await self._store.documents(tenant)
-        self._registers[tenant] = Register(documents)
-        self._counts[tenant] = len(documents)
+        # A slow answer is older than what was read or kept meanwhile.
+        if len(documents) >= self._counts.get(tenant, 0):
+            self._registers[tenant] = Register(documents)
+            self._counts[tenant] = len(documents)
+        if doubt is not None and self._doubts.get(tenant) is doubt:
+            del self._doubts[tenant]
 
     def tenants(self) -> list[str]:
         """Return the tenants whose documents are loaded."""
         return sorted(self._registers)
 
     def register(self, tenant: str) -> Register:
-        """Return a tenant's register; an unknown tenant's is empty, and decides nothing but no."""
+        """Return a tenant's register; an unknown tenant's is empty, and decides nothing but no.
+
+        `Unavailable` (`documents-unread`) while it is not known what was kept last: a permission
+        may have been withdrawn, or a hold placed.
+        """
+        if tenant in self._doubts:
+            raise Unavailable(
+                "documents-unread",
+                "it is not known whether the last change of a document was kept",
+                "try again: the documents are read before the next request",
+            )
         return self._registers.get(tenant, Register())
 
     async def history(self, tenant: str, kind: str, name: str) -> list[Document[Spec]]:
@@ -156,6 +193,7 @@ class Documents:
         self, by: Principal, changes: Sequence[Change], said: Mapping[str, Any] | None = None
     ) -> list[Applied]:
         """Keep changes one after the other, each with its entry; none if one of them is refused."""
+        await self.refresh()
         trial = self.register(by.tenant)
         for change in changes:
             if (document := self._checked(by, trial, change)) is not None:
@@ -188,16 +226,36 @@ class Documents:
                 fields = {**prepared.said, **(said or {})}
                 body = entry(action or prepared.action, by, self._clock, **fields)
                 try:
-                    receipt = await self._ledger.append(tenant, body, [*prepared.writes, *writes])
+                    receipt = await self._append(tenant, body, [*prepared.writes, *writes])
                     break
                 except Conflict as conflict:
                     if not (prepared.is_guarded and conflict.code == _SPENT and left):
                         raise
-                    await self._load(tenant)
-            self._registers[tenant] = self.register(tenant).having(prepared.documents)
+                    await self.refresh()
+            self._take(tenant, prepared.documents)
         first = prepared.documents[0]
         change: Literal["created", "changed"] = "created" if first.version == 1 else "changed"
         return Applied(first.kind, first.name, first.version, change, receipt.index)
+
+    async def _append(
+        self, tenant: str, body: Mapping[str, Any], writes: Sequence[Write]
+    ) -> Receipt:
+        """Append, or raise; unless nothing can have been kept, the register is in doubt then."""
+        try:
+            return await self._ledger.append(tenant, body, writes)
+        except (Missing, Refused):
+            raise
+        except BaseException:
+            # A conflict too: what it is with, this process has not read.
+            self._doubts[tenant] = object()
+            raise
+
+    def _take(self, tenant: str, documents: Sequence[Document[Spec]]) -> None:
+        """Have what was kept; somebody may have read it from the store already."""
+        held = self._registers.get(tenant, Register())
+        new = [one for one in documents if not held.holds(one)]
+        self._registers[tenant] = held.having(new)
+        self._counts[tenant] = self._counts.get(tenant, 0) + len(new)
 
     def _unchanged(self, tenant: str, change: Change) -> Applied:
         held = next(
@@ -221,12 +279,13 @@ class Documents:
             return None
         standing.check_left(document, self._clock.now())
         standing.check_not_own(by, register, document)
+        standing.check_client(by, register, document, self.provisioners)
         standing.check_leaves_someone(register, document, self._clock.today())
         return document
 
     def _prepare(self, by: Principal, changes: Sequence[Change]) -> _Prepared | None:
         """Check changes, and return what is to be written for them; None if nothing changes."""
-        now, today = self._clock.now(), self._clock.today()
+        now = self._clock.now()
         register = before = self.register(by.tenant)
         made: list[Document[Spec]] = []
         writes: list[Write] = []
@@ -242,13 +301,12 @@ class Documents:
                 if (other := register.next_version("ReviewedGrant", name, spec)) is not None:
                     new.append(other)
             made += new
-            if (guard := standing.guarded_by(register, document, today)) is not None:
-                guards.append(guard)
+            guards += standing.guarded_by(register, document)
             writes += _ended(by.tenant, register, document)
             register = register.having(new)
-        if guards:
-            seen = hashlib.sha256(f"{by.tenant}/{'/'.join(guards)}".encode()).hexdigest()
-            writes.append(SpendAssertion(seen, self._clock.now_ms() + _GUARD_MS))
+        for guard in guards:
+            spent = hashlib.sha256(f"{by.tenant}/{guard}".encode()).hexdigest()
+            writes.append(SpendAssertion(spent, self._clock.now_ms() + _GUARD_MS))
         action, said = _recorded(before, made, now)
         kept = [KeepDocument(by.tenant, one) for one in made]
         return _Prepared(tuple(made), (*kept, *writes), action, said, bool(guards))

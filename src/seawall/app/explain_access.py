@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, final
 
+from seawall.core.access import standing
 from seawall.core.access.explain import Explanation, explain
 from seawall.core.access.question import Asker, Question, Resource
 from seawall.core.access.vocabulary import ACTS, HUMAN_ROLES, Action, On, Role
@@ -62,11 +63,13 @@ class ExplainAccess:
         policies: TenantPolicies,
         clock: Clock,
         emergencies: Emergencies | None = None,
+        provisioners: frozenset[str] = frozenset(),
     ) -> None:
         self._registers = registers
         self._policies = policies
         self._clock = clock
         self._emergencies = emergencies
+        self._provisioners = provisioners
 
     def explain(self, tenant: str, asked: Asked) -> Explanation:
         """Return the answer and what would change it; `Invalid` or `Missing` if asked wrongly.
@@ -108,7 +111,8 @@ class ExplainAccess:
                 raise _unknown("client")
             spec = client.spec
             service = frozenset({Role.SERVICE})
-            return Asker(Principal("client", name, tenant), service, spec.powers, spec.use_cases)
+            powers = standing.counted(spec.powers, f"{tenant}/{name}", self._provisioners)
+            return Asker(Principal("client", name, tenant), service, powers, spec.use_cases)
         raise Invalid(
             "principal-unreadable",
             "who is asked about is not user/NAME, client/NAME or role/ROLE",

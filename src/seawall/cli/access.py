@@ -101,7 +101,12 @@ async def _explain(installation: Installation, tenant: str | None, asked: Asked)
     chosen = await choose_tenant(installation, tenant)
     registers = _Read(Register(await installation.store.documents(chosen)))
     policies = TenantPolicies(shipped_policies(), registers)
-    explaining = ExplainAccess(registers=registers, policies=policies, clock=installation.clock)
+    explaining = ExplainAccess(
+        registers=registers,
+        policies=policies,
+        clock=installation.clock,
+        provisioners=installation.settings.access.named,
+    )
     return explaining.explain(chosen, asked)
 
 

@@ -112,6 +112,7 @@ class AccessRoom:
             policies=self.policies,
             clock=self._clock,
             emergencies=self.emergencies,
+            provisioners=self._writer.documents.provisioners,
         )
 
     def rounds(self) -> list[Rounds]:

@@ -108,6 +108,7 @@ class Writer:
             ledger=sequencer,
             clock=clock,
             is_shared=installation.database.is_shared,
+            provisioners=installation.settings.access.named,
         )
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random

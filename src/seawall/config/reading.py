@@ -104,7 +104,9 @@ def _backup(value: Any) -> Backup:
 
 
 def _access(value: Any) -> AccessTable:
-    if not isinstance(value, dict) or not all(type(item) is int for item in value.values()):
+    if not isinstance(value, dict) or not all(
+        type(item) is (str if name == "provisioners" else int) for name, item in value.items()
+    ):
         raise in_file("access")
     try:
         return AccessTable(**value)

@@ -10,6 +10,7 @@ from typing import Final
 from seawall.core.errors import Invalid
 
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9]{1,30}")
+_CLIENT: Final = re.compile("/".join([r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"] * 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,10 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class AccessTable:
-    """The `[access]` table: how long sessions last, how soon emergencies are reviewed."""
+    """The `[access]` table: how long sessions last, how soon emergencies are reviewed.
+
+    And which clients may change persons.
+    """
 
     idle_minutes: int = 15
     """After so many minutes without a request a session has ended; at most 15."""
@@ -134,12 +138,21 @@ class AccessTable:
     """After so many minutes a session has ended in any case; at most 480."""
     emergency_review_hours: int = 72
     """Within so many hours an emergency access is reviewed; at most 72."""
+    provisioners: str = ""
+    """Who may change persons if their documents say so too: `TENANT/CLIENT ...`; empty: none."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.idle_minutes <= 15 or not 1 <= self.session_minutes <= 480:  # noqa: PLR2004  the longest
             raise wrong("access", "sessions idle 1 to 15 minutes, and last 1 to 480")
         if not 1 <= self.emergency_review_hours <= 72:  # noqa: PLR2004  three days
             raise wrong("access", "emergencies are reviewed within 1 to 72 hours")
+        if not all(map(_CLIENT.fullmatch, self.provisioners.split())):
+            raise wrong("access: provisioners", "write TENANT/CLIENT, with spaces between")
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The clients that may change persons, each as `TENANT/CLIENT`."""
+        return frozenset(self.provisioners.split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ sees one consistent state from its first check to its last.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from seawall.core.errors import Invalid
@@ -24,6 +25,8 @@ from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from seawall.core.access.vocabulary import Role
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -64,17 +67,21 @@ def kind_of(model: type[Spec]) -> str:
 class Register:
     """The latest version of each document of one tenant."""
 
-    __slots__ = ("_documents",)
+    __slots__ = ("_documents", "_lessened")
 
     def __init__(self, documents: Iterable[Document[Spec]] = ()) -> None:
         self._documents: dict[tuple[str, str], Document[Spec]] = {}
+        self._lessened: Counter[Role] = Counter()
         self._add(documents)
 
     def _add(self, documents: Iterable[Document[Spec]]) -> None:
-        for document in documents:
+        for document in sorted(documents, key=lambda one: one.version):
             held = self._documents.get((document.kind, document.name))
-            if held is None or held.version < document.version:
-                self._documents[document.kind, document.name] = document
+            if held is not None and held.version >= document.version:
+                continue
+            self._documents[document.kind, document.name] = document
+            if held is not None and isinstance(document.spec, UserSpec):
+                self._lessened.update(document.spec.lessens(held.spec))
 
     def __iter__(self) -> Iterator[Document[Spec]]:
         return iter(self._documents.values())
@@ -85,6 +92,18 @@ class Register:
         if document is None or not isinstance(document.spec, model):
             return None
         return Document(document.kind, document.name, document.version, document.spec)
+
+    def holds(self, document: Document[Spec]) -> bool:
+        """Whether this version, or a later one, is here."""
+        held = self._documents.get((document.kind, document.name))
+        return held is not None and held.version >= document.version
+
+    def lessened(self, role: Role) -> int:
+        """Return how often a version took a role from somebody, or gave it another end.
+
+        It never falls, and is the same for all who have read every version.
+        """
+        return self._lessened[role]
 
     def all(self, model: type[SpecT]) -> list[Document[SpecT]]:
         """Return the latest version of every document of a kind, by name."""
@@ -110,6 +129,7 @@ class Register:
         made = Register()
         # Copied whole: a change of one person must not look at every other document.
         made._documents.update(self._documents)
+        made._lessened.update(self._lessened)
         made._add(documents)
         return made
 

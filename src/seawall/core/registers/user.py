@@ -105,6 +105,16 @@ class UserSpec(Spec):
             return frozenset()
         return frozenset(self.roles)
 
+    def lessens(self, earlier: Spec) -> frozenset[Role]:
+        """Return the roles that this takes from who held them, or gives another end or standing.
+
+        The same on every day, so that it can be counted.
+        """
+        if not isinstance(earlier, UserSpec):
+            return frozenset()
+        is_same = (earlier.standing, earlier.until) == (self.standing, self.until)
+        return frozenset(earlier.roles - self.roles if is_same else earlier.roles)
+
     @model_serializer(mode="wrap")
     def _without_later(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out later fields while they are empty, so that digests stay what entries say."""
