@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,13 +23,14 @@ from seawall.compose import (
     run_server,
 )
 from seawall.config import environment, read_passphrase, read_settings
+from seawall.core.access import standing
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     from seawall.compose import Writer
     from seawall.config import Settings
 
-OPERATOR = "operator"
+OPERATOR: Final = standing.OPERATOR
 
 
 def init(
