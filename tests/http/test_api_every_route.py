@@ -160,3 +160,18 @@ async def test_nobody_gets_anything_else(application: Any) -> None:
                 answers[method, path] = reply.status_code
     assert {401} == set(answers.values()), answers
     assert len(answers) > len(BY_TOKEN)
+
+
+async def test_no_path_leads_to_another_host(application: Any) -> None:
+    """A slash too many or too few is no path of ours: the Host header names no address."""
+    paths = {path for path, _ in _walk(application.routes)}
+    tried = ["/api", "/scim/v2", *(f"{re.sub('{[^}]*}', 'x', path)}/" for path in sorted(paths))]
+    sent = []
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="https://evil.example") as client:
+        for path in tried:
+            for method in ("GET", "POST"):
+                reply = await client.request(method, path)
+                if reply.is_redirect or "evil.example" in str(reply.headers):
+                    sent.append(f"{method} {path}")
+    assert [] == sent

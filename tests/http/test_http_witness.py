@@ -164,7 +164,13 @@ def test_monitors_get_404_before_the_first_checkpoint(serving: Running, log: See
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/add-checkpoint"), ("POST", "/sign-subtree"), ("GET", "/"), ("PUT", "/x/checkpoint")],
+    [
+        ("GET", "/add-checkpoint"),
+        ("POST", "/sign-subtree"),
+        ("GET", "/"),
+        ("PUT", "/x/checkpoint"),
+        ("POST", "/add-checkpoint/"),
+    ],
 )
 def test_what_is_not_offered_is_404(serving: Running, method: str, path: str) -> None:
     """Other paths and methods do not exist; sign-subtree is optional, and not offered."""

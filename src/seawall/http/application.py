@@ -60,7 +60,7 @@ def application(
         """Answer with the counters."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", chat.completions, methods=["POST"]),
             Route("/v1/models", chat.models, methods=["GET"]),
@@ -77,6 +77,9 @@ def application(
         middleware=[Middleware(_Fresh, refresh=refresh)],
         exception_handlers={404: _no_door, 405: _no_door, Exception: _bug},
     )
+    # Else a path with a slash too many is sent on to wherever its Host header says.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Fresh:

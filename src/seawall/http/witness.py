@@ -58,7 +58,7 @@ def witness_application(cosign: Cosign, notifier: Notifier) -> Starlette:
         """Answer that the process runs."""
         return _text("ok\n")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
             Route("/{origin_hash:str}/checkpoint", checkpoint, methods=["GET"]),
@@ -66,6 +66,9 @@ def witness_application(cosign: Cosign, notifier: Notifier) -> Starlette:
         ],
         exception_handlers={404: _no_door, 405: _no_door, Exception: _bug},
     )
+    # Else a path with a slash too many is sent on to wherever its Host header says.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _refusal(error: Error) -> Response:

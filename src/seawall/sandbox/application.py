@@ -37,12 +37,15 @@ def application(api_key: str) -> Starlette:
         ("/sandbox/received/{number:int}", model.show_received, ["GET"]),
         ("/sandbox/forget", model.forget, ["POST"]),
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, _guarded(handler, api_key), methods=methods)
             for path, handler, methods in routes
         ]
     )
+    # Else a path with a slash too many is sent on to wherever its Host header says.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Model:
