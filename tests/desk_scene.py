@@ -11,6 +11,7 @@ import httpx
 from seawall.adapters.policies import load_policies
 from seawall.app.access import Access
 from seawall.app.caller import Caller
+from seawall.core.access.question import Answer
 from seawall.core.errors import Refused
 from seawall.core.policy.principal import Principal
 from seawall.http.api.application import api_application
@@ -21,10 +22,13 @@ from seawall.http.api.scim import scim_application
 from workforce_scene import CLINIC, TERMINAL, Workplace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
     from seawall.app.issue_token import Presented
     from seawall.core.access.engine import Prepared
+    from seawall.core.access.question import Question
 
 ORIGIN: Final = "https://seawall.test"
 CLIENTS: Final = {"a-token": "okta", "another-token": "portal"}
@@ -38,12 +42,21 @@ def shipped() -> Prepared:
 
 
 class Shipped:
-    """The policies that ship, for every tenant."""
+    """The policies that ship, and what a test forbids besides."""
 
-    def of(self, tenant: str) -> Prepared:
+    def __init__(self, forbids: Callable[[Question], bool]) -> None:
+        self.forbids = forbids
+
+    def of(self, tenant: str) -> Shipped:
         """Return a tenant's policies."""
         assert tenant == CLINIC
-        return shipped()
+        return self
+
+    def decide(self, question: Question) -> Answer:
+        """Ask what ships, unless it is forbidden."""
+        if self.forbids(question):
+            return Answer(allowed=False, policies=("forbidden",), code="access-refused")
+        return shipped().decide(question)
 
 
 class ByToken:
@@ -59,10 +72,12 @@ class ByToken:
 class Desk:
     """The rooms of persons, of reviews and of SCIM, over one workplace."""
 
-    def __init__(self, place: Workplace) -> None:
+    def __init__(self, place: Workplace, forbids: Callable[[Question], bool]) -> None:
         self.place = place
         parts: dict[str, Any] = {"ledger": place.ledger, "clock": place.clock}
-        access = Access(documents=place.documents, policies=Shipped(), emergencies=None, **parts)
+        access = Access(
+            documents=place.documents, policies=Shipped(forbids), emergencies=None, **parts
+        )
         self.api = Api(
             access=access,
             tokens=ByToken(),
@@ -109,13 +124,13 @@ class Desk:
         return await _sent(self._rooms, method, path, said, content)
 
 
-async def desk() -> Desk:
+async def desk(forbids: Callable[[Question], bool] = lambda _: False) -> Desk:
     """Return a desk, whose workplace has a client that may provision."""
     place = await Workplace().open()
     key = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
     spec = {"title": "Okta", "public_key": key, "may_provision": True}
     await place.documents.apply(TERMINAL, [{"kind": "Client", "name": "okta", "spec": spec}])
-    return Desk(place)
+    return Desk(place, forbids)
 
 
 async def _sent(

@@ -19,6 +19,7 @@ from seawall.app.enrol import Chosen, Enrol, Enrolling
 from seawall.app.factors import Accounts
 from seawall.app.own_factors import OwnFactors
 from seawall.app.ports import SYSTEM_LOG
+from seawall.app.reset_factors import ResetFactors
 from seawall.app.sessions import Sessions
 from seawall.app.show_again import ShowAgain
 from seawall.app.show_factors import ShowFactors
@@ -98,7 +99,8 @@ class PeopleScene:
         self.passkeys = WebPasskeys(name="localhost", origin=ORIGIN)
         ports: dict[str, Any] = {"ledger": Yielding(self.ledger), "clock": self.clock}
         store: Any = Yielding(self.store)
-        self.documents = Documents(store=store, **ports)
+        provisioners = frozenset({f"{CLINIC}/okta"})
+        self.documents = Documents(store=store, provisioners=provisioners, **ports)
         self.sessions = Sessions(
             store=store,
             documents=self.documents,
@@ -116,6 +118,8 @@ class PeopleScene:
             key=KEY,
             **ports,
         )
+        resets = ResetFactors(accounts=self.accounts, notifier=self.notifier)
+        self.documents.resets = lambda: resets
         self.limits = TryLimits(
             rates=self.rates, accounts=self.accounts, devices=self.devices, **ports
         )

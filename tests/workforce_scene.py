@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fake_keys import MemoryKeyRing
@@ -137,6 +138,11 @@ def allowed(
     """Return that an act was allowed; a text names a person."""
     principal = by if isinstance(by, Principal) else Principal("user", by, CLINIC)
     return Allowed(Caller(principal), action, Resource(on, CLINIC), Answer(True, ("a-policy",)))
+
+
+def about(name: str, by: Principal = PROVIDER) -> Allowed:
+    """Return that an act on this person was allowed."""
+    return replace(allowed(by), resource=Resource(On.PERSON, CLINIC, name, about=name))
 
 
 def answering(by: str | Principal) -> Allowed:

@@ -9,13 +9,17 @@ import pytest
 
 from fakes import FakeClock, FakeRandom, MemoryLedger, MemoryStore, RecordingNotifier
 from seawall.app.documents import Documents
+from seawall.app.entries import entry
 from seawall.app.federate import Federate, Known
-from seawall.app.ports import SYSTEM_LOG, AskedThere
+from seawall.app.ports import SYSTEM_LOG, AskedThere, KeepDocument
 from seawall.app.sessions import Sessions
+from seawall.core.access.vocabulary import Role
 from seawall.core.errors import Error, Missing, Refused, Unavailable
 from seawall.core.identity.provider import Demanded
 from seawall.core.identity.session import SessionLimits
 from seawall.core.policy.principal import Principal
+from seawall.core.registers.spec import Document
+from seawall.core.registers.user import ProviderAccount, UserSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -213,7 +217,13 @@ async def test_who_left_does_not_come_in() -> None:
 async def test_an_account_of_two_persons_lets_nobody_in() -> None:
     """Who it is must be plain."""
     scene = await Scene().ready()
-    await scene.join("bea", {"issuer": ISSUER, "subject": "ann@id"})
+    account = ProviderAccount(issuer=ISSUER, subject="ann@id")
+    bea = UserSpec(title="bea", roles=frozenset({Role.AUDITOR}), account=account)
+    made = Document("User", "bea", 2, bea)
+    # No change makes such a document any more: it is from before that was refused.
+    body = entry("document.apply", Principal("operator", "terminal", "clinic"), scene.clock)
+    await scene.ledger.append("clinic", body, [KeepDocument("clinic", made)])
+    await scene.documents.load()
     assert "sign-in-refused" == await scene.code(await scene.federate.begin("idp", "/", "net-1"))
 
 

@@ -20,6 +20,7 @@ from workforce_scene import (
     PROVIDER,
     TERMINAL,
     Workplace,
+    about,
     allowed,
     answering,
     running,
@@ -224,7 +225,7 @@ async def _scim_empties_the_group(place: Workplace) -> None:
     here = place.documents.register(CLINIC).all(UserSpec)
     others = [one.name for one in here if Role.ADMINISTRATOR in one.spec.roles and one.name != ADA]
     body = {"displayName": "administrator", "members": [{"value": name} for name in others]}
-    await place.provision.replace_group(allowed(PROVIDER), "administrator", body)
+    await place.provision.replace_group([about(ADA)], "administrator", body)
 
 
 async def _a_reviewer_revokes(place: Workplace) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from api_scene import code_of
 from desk_scene import desk
+from seawall.core.access.vocabulary import Action
 from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN
 
 EVE = {"title": "Eve", "roles": ["auditor"]}
@@ -29,6 +30,29 @@ async def test_a_person_is_seen_joins_changes_and_leaves() -> None:
     assert ["auditor"] == seen.json()["roles"]
     assert ['"1"', '"2"', '"3"'] == [one.headers["etag"] for one in (joined, changed, left)]
     assert 3_600_000 == there.place.entries("person.leave")[-1]["delay_ms"]
+
+
+@pytest.mark.parametrize(("forbidden", "status"), [(Action.RESET_FACTORS, 403), (None, 200)])
+async def test_another_account_needs_the_right_to_reset_factors(
+    forbidden: Action | None, status: int
+) -> None:
+    """It is asked besides; the same account, or another title, needs it not."""
+    there = await desk(lambda asked: asked.action is forbidden)
+    account = {"issuer": "https://id.example", "subject": "dan"}
+    before = f'"{there.place.workforce.person(CLINIC, DAN).version}"'
+
+    titled = await there.ask(
+        ADA, "POST", f"/persons/{DAN}/change", {"account": None, "title": "D"}, if_match=before
+    )
+    given = await there.ask(
+        ADA,
+        "POST",
+        f"/persons/{DAN}/change",
+        {"account": account},
+        if_match=titled.headers["etag"],
+    )
+
+    assert [200, status] == [titled.status_code, given.status_code]
 
 
 @pytest.mark.parametrize("who", [BEN, CLEO])

@@ -18,6 +18,8 @@ VECTORS: Final = {
     for file in (Path(__file__).parents[1] / "vectors" / "scim").glob("*.json")
 }
 
+PATCH: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
 
 def seen(expected: Any, actual: Any) -> Any:
     """Return what of an answer the expectation speaks of, so that the two can be compared."""
@@ -73,6 +75,36 @@ async def test_only_a_client_that_may_provision_comes_in(token: str) -> None:
     assert ["urn:ietf:params:scim:api:messages:2.0:Error"] == response.json()["schemas"]
     assert (response.status_code in {401, 403}, before) == (
         True,
+        len(there.place.workforce.persons(CLINIC)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        (
+            "PATCH",
+            "/Groups/security-officer",
+            {"op": "add", "path": "members", "value": [{"value": DAN}]},
+        ),
+        ("PATCH", "/Groups/clinician", {"op": "remove", "path": f'members[value eq "{DAN}"]'}),
+        ("PUT", "/Groups/clinician", {"displayName": "clinician", "members": [{"value": CLEO}]}),
+        ("POST", "/Users", {"userName": "dan@elsewhere.example"}),
+    ],
+)
+async def test_each_person_whom_a_request_changes_is_asked_about(
+    method: str, path: str, body: dict[str, Any]
+) -> None:
+    """A prohibition that names somebody holds for groups, and for the name of who joins."""
+    there = await desk(lambda asked: asked.resource.about in {DAN, "dan-2"})
+    said = {"schemas": [PATCH], "Operations": [body]} if method == "PATCH" else body
+    before = there.place.spec(DAN)
+
+    response = await there.scim({"method": method, "path": path, "body": said})
+
+    assert (403, before, 4) == (
+        response.status_code,
+        there.place.spec(DAN),
         len(there.place.workforce.persons(CLINIC)),
     )
 

@@ -8,7 +8,7 @@ to the very same question of a client is kept: deciding looks nothing up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from seawall.app.entries import entry
@@ -20,6 +20,8 @@ from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, Ledger
@@ -86,6 +88,13 @@ class Allowed:
     resource: Resource
     answer: Answer
     purpose: Purpose | None = None
+
+
+def together(each: Sequence[Allowed]) -> Allowed:
+    """Return an act that is several, all of them allowed: by the policies of each."""
+    policies = sorted({name for one in each for name in one.answer.policies})
+    answer = replace(each[0].answer, policies=tuple(policies))
+    return replace(each[0], answer=answer)
 
 
 class Access:

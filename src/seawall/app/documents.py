@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from seawall.app.entries import entry
 from seawall.app.ports import EndSessions, KeepDocument, SpendAssertion
@@ -21,7 +21,7 @@ from seawall.core.registers.spec import Document
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from seawall.app.ports import Clock, Ledger, Store, Write
@@ -67,6 +67,8 @@ class Change:
     spec: Spec
     after: int | None = None
     """The version that must be the latest, 0 for none; None for whichever."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """What its entry says besides, such as by which policies it was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,20 @@ class _Prepared:
     said: Mapping[str, Any]
     is_guarded: bool
     """Whether it is kept only if nobody changed meanwhile who holds what somebody must hold."""
+    resets: Mapping[str, bool]
+    """Whose account at a provider is another, and whether they had one."""
+
+
+class Resets(Protocol):
+    """What ends, besides sessions, when by another account somebody signs in."""
+
+    async def voiding(self, tenant: str, name: str) -> list[Write]:
+        """Return what voids a person's own factors; nothing where there are none."""
+        ...
+
+    def tell(self, tenant: str, entry: int) -> None:
+        """Tell the operator of a change."""
+        ...
 
 
 class Documents:
@@ -95,6 +111,8 @@ class Documents:
     ) -> None:
         """Take the `TENANT/CLIENT`s that may change persons, if their documents say so too."""
         self.provisioners: Final = provisioners
+        self.resets: Callable[[], Resets] | None = None
+        """Returns what voids factors; it is made of documents, so that it comes later."""
         self._store = store
         self._is_shared = is_shared
         """Whether others may apply documents without our knowing."""
@@ -179,15 +197,21 @@ class Documents:
         return found
 
     async def apply(
-        self, principal: Principal, parsed: Iterable[Mapping[str, Any]]
+        self,
+        principal: Principal,
+        parsed: Iterable[Mapping[str, Any]],
+        said: Mapping[tuple[str, str], Mapping[str, Any]] | None = None,
     ) -> list[Applied]:
         """Apply documents in the order of their kinds; nothing is written if one is invalid.
 
-        Nor if one is `Refused`: retention that is lowered, a hold that is rewritten.
+        Nor if one is `Refused`: retention that is lowered, a hold that is rewritten. `said` is
+        what entries say besides, by kind and name.
         """
         order = list(KINDS)
         read = sorted((read_document(fields) for fields in parsed), key=lambda d: order.index(d[0]))
-        return await self.keep_each(by=principal, changes=[Change(*one) for one in read])
+        more = said or {}
+        changes = [Change(*one, said=more.get((one[0], one[1]), {})) for one in read]
+        return await self.keep_each(by=principal, changes=changes)
 
     async def keep_each(
         self, by: Principal, changes: Sequence[Change], said: Mapping[str, Any] | None = None
@@ -223,19 +247,32 @@ class Documents:
                 if found is None:
                     return self._unchanged(tenant, changes[0])
                 prepared = found
-                fields = {**prepared.said, **(said or {})}
+                fields = {**prepared.said, **changes[0].said, **(said or {})}
+                voids = await self._voids(by, prepared.resets)
                 body = entry(action or prepared.action, by, self._clock, **fields)
                 try:
-                    receipt = await self._append(tenant, body, [*prepared.writes, *writes])
+                    receipt = await self._append(tenant, body, [*prepared.writes, *voids, *writes])
                     break
                 except Conflict as conflict:
                     if not (prepared.is_guarded and conflict.code == _SPENT and left):
                         raise
                     await self.refresh()
             self._take(tenant, prepared.documents)
+        if self.resets is not None and (voids or any(prepared.resets.values())):
+            self.resets().tell(tenant, receipt.index)
         first = prepared.documents[0]
         change: Literal["created", "changed"] = "created" if first.version == 1 else "changed"
         return Applied(first.kind, first.name, first.version, change, receipt.index)
+
+    async def _voids(self, by: Principal, resets: Mapping[str, bool]) -> list[Write]:
+        """Return what voids the factors of whose account is another; no client does that."""
+        found: list[Write] = []
+        if self.resets is not None:
+            for name in resets:
+                found += await self.resets().voiding(by.tenant, name)
+        if found and by.kind == "client":
+            raise standing.account_stays()
+        return found
 
     async def _append(
         self, tenant: str, body: Mapping[str, Any], writes: Sequence[Write]
@@ -280,6 +317,7 @@ class Documents:
         standing.check_left(document, self._clock.now())
         standing.check_not_own(by, register, document)
         standing.check_client(by, register, document, self.provisioners)
+        standing.check_account(by, register, document)
         standing.check_leaves_someone(register, document, self._clock.today())
         return document
 
@@ -290,6 +328,7 @@ class Documents:
         made: list[Document[Spec]] = []
         writes: list[Write] = []
         guards: list[str] = []
+        resets: dict[str, bool] = {}
         for change in changes:
             document = self._checked(by, register, change)
             if document is None and not made:
@@ -303,13 +342,16 @@ class Documents:
             made += new
             guards += standing.guarded_by(register, document)
             writes += _ended(by.tenant, register, document)
+            earlier = register.find(UserSpec, document.name)
+            if earlier is not None and standing.changes_account(register, document):
+                resets[document.name] = earlier.spec.account is not None
             register = register.having(new)
         for guard in guards:
             spent = hashlib.sha256(f"{by.tenant}/{guard}".encode()).hexdigest()
             writes.append(SpendAssertion(spent, self._clock.now_ms() + _GUARD_MS))
         action, said = _recorded(before, made, now)
         kept = [KeepDocument(by.tenant, one) for one in made]
-        return _Prepared(tuple(made), (*kept, *writes), action, said, bool(guards))
+        return _Prepared(tuple(made), (*kept, *writes), action, said, bool(guards), resets)
 
 
 def _ended(tenant: str, register: Register, document: Document[Spec]) -> list[Write]:

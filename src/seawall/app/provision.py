@@ -33,6 +33,8 @@ from seawall.core.registers.spec import read_spec
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from seawall.app.access import Allowed
     from seawall.app.documents import Documents
     from seawall.app.workforce import Workforce
@@ -60,12 +62,18 @@ class Provision:
             raise Missing("person-unknown", "nobody here has this id", "list the resources")
         return found
 
-    async def create(self, allowed: Allowed, body: Any) -> Document[UserSpec]:
-        """Let somebody join; `Conflict` (`scim-taken`) if the account's name is somebody's."""
-        said, tenant = read_user(body, None), _tenant(allowed)
-        self._check_free(tenant, said, "")
+    def joining(self, tenant: str, body: Any) -> str:
+        """Return under which name somebody would join."""
         taken = {one.name for one in self._workforce.persons(tenant)}
-        name = derived_name(said.user_name, taken)
+        return derived_name(read_user(body, None).user_name, taken)
+
+    async def create(self, allowed: Allowed, body: Any) -> Document[UserSpec]:
+        """Let somebody join, under the name that was allowed.
+
+        `Conflict` (`scim-taken`) if the account's name is somebody's.
+        """
+        said, name = read_user(body, None), allowed.resource.name
+        self._check_free(_tenant(allowed), said, "")
         await self._workforce.join(allowed, name, changed(None, said))
         return self.user(allowed, name)
 
@@ -105,7 +113,23 @@ class Provision:
 
     def members(self, allowed: Allowed, role: Role) -> list[Document[UserSpec]]:
         """Return those who hold a role, by name; nobody who left."""
-        return [one for one in self._here(_tenant(allowed)) if role in one.spec.roles]
+        return self._members(_tenant(allowed), role)
+
+    def _members(self, tenant: str, role: Role) -> list[Document[UserSpec]]:
+        return [one for one in self._here(tenant) if role in one.spec.roles]
+
+    def concerned(self, tenant: str, name: str, body: Any, *, is_whole: bool) -> list[str]:
+        """Return whom a change of a group gives its role, or takes it from, by name.
+
+        `is_whole` says that the body is the group, and not operations. Of no group nobody is.
+        """
+        if name not in ROLES:
+            return []
+        role = Role(name)
+        held = frozenset(one.name for one in self._members(tenant, role))
+        if is_whole:
+            return sorted(held ^ read_members(body, role))
+        return sorted(held ^ patched_members(held, read_patch(body), role))
 
     async def create_group(self, allowed: Allowed, body: Any) -> None:
         """Say that a group is there already, as every role is; no other can be made."""
@@ -119,18 +143,16 @@ class Provision:
             f'find it by displayName eq "{role.value}", and change its members',
         )
 
-    async def replace_group(self, allowed: Allowed, name: str, body: Any) -> Role:
-        """Give a role to exactly these persons."""
-        role = self.group(allowed, name)
-        return await self._keep_members(allowed, role, read_members(body, role))
+    async def replace_group(self, each: Sequence[Allowed], name: str, body: Any) -> Role:
+        """Give a role to exactly these persons; `each` allows it for who gains or loses it."""
+        role = self.group(each[0], name)
+        return await self._keep_members(each, role, read_members(body, role))
 
-    async def patch_group(self, allowed: Allowed, name: str, body: Any) -> Role:
-        """Give and take a role as operations say."""
-        role = self.group(allowed, name)
-        held = frozenset(one.name for one in self.members(allowed, role))
-        return await self._keep_members(
-            allowed, role, patched_members(held, read_patch(body), role)
-        )
+    async def patch_group(self, each: Sequence[Allowed], name: str, body: Any) -> Role:
+        """Give and take a role as operations say; `each` is as for `replace_group`."""
+        role = self.group(each[0], name)
+        held = frozenset(one.name for one in self.members(each[0], role))
+        return await self._keep_members(each, role, patched_members(held, read_patch(body), role))
 
     async def delete_group(self, allowed: Allowed, name: str) -> None:
         """Refuse: a role cannot be deleted, only left without members."""
@@ -174,26 +196,36 @@ class Provision:
             await self._workforce.change(allowed, held.name, fields, after=held.version)
         return self.user(allowed, held.name)
 
-    async def _keep_members(self, allowed: Allowed, role: Role, wanted: frozenset[str]) -> Role:
+    async def _keep_members(
+        self, each: Sequence[Allowed], role: Role, wanted: frozenset[str]
+    ) -> Role:
+        allowed, answers = each[0], {one.resource.name: one.answer for one in each}
         held = {one.name: one for one in self.members(allowed, role)}
         here = {one.name: one for one in self._here(_tenant(allowed))}
         if not wanted <= here.keys():
             raise Invalid("scim-value", "a member is nobody here", "create the person first")
         # Who gains comes first, so that a role that somebody must hold can be handed over.
-        changes = [_with(here[name], role) for name in sorted(wanted - held.keys())]
-        changes += [_with(held[name], role) for name in sorted(held.keys() - wanted)]
-        said = {"access": allowed.answer.fields()}
-        await self._documents.keep_each(allowed.caller.principal, changes, said)
+        gain, lose = sorted(wanted - held.keys()), sorted(held.keys() - wanted)
+        if not answers.keys() >= {*gain, *lose}:
+            raise Conflict(
+                "version-changed",
+                "the members of this group are others than when it was asked who may change them",
+                "send the request again",
+            )
+        changes = [
+            _with(here[name], role, {"access": answers[name].fields()}) for name in (*gain, *lose)
+        ]
+        await self._documents.keep_each(allowed.caller.principal, changes)
         return role
 
 
-def _with(document: Document[UserSpec], role: Role) -> Change:
+def _with(document: Document[UserSpec], role: Role, said: Mapping[str, Any]) -> Change:
     """Return the change that gives a role to who lacks it, and takes it from who has it."""
     roles = document.spec.roles ^ {role}
     spec = document.spec.model_copy(update={"roles": roles})
     kind = kind_of(UserSpec)
     made = read_spec(UserSpec, kind, document.name, spec.model_dump())
-    return Change(kind, document.name, made, after=document.version)
+    return Change(kind, document.name, made, after=document.version, said=said)
 
 
 def _tenant(allowed: Allowed) -> str:

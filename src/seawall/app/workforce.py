@@ -87,6 +87,15 @@ class Workforce:
         """Return a person's sessions, oldest first, whether they are live or not."""
         return await self._store.sessions(tenant, self.person(tenant, name).name)
 
+    def is_other_account(self, tenant: str, name: str, said: Any) -> bool:
+        """Whether a document with this account would sign somebody in by another than now.
+
+        `said` is as it came. Of somebody who is not here yet there is nothing to reset.
+        """
+        held = self._documents.register(tenant).find(UserSpec, name)
+        account = None if held is None else held.spec.account
+        return held is not None and said != (account.model_dump() if account else None)
+
     # --- changing -----------------------------------------------------------------
 
     async def join(self, allowed: Allowed, name: str, spec: Mapping[str, Any]) -> Applied:
@@ -127,7 +136,8 @@ class Workforce:
     async def end_sessions(self, allowed: Allowed, name: str) -> int:
         """End every session of a person; return the entry's index in the system's log."""
         person = self.person(allowed.resource.tenant, name)
-        return await self._sessions.end_all(allowed.caller.principal, person.name)
+        said = {"access": allowed.answer.fields()}
+        return await self._sessions.end_all(allowed.caller.principal, person.name, said)
 
     async def _keep(self, allowed: Allowed, change: Change) -> Applied:
         said = {"access": allowed.answer.fields()}

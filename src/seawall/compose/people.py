@@ -21,6 +21,7 @@ from seawall.app.federate import CHECK_SECONDS, Federate, Known, ticket_key
 from seawall.app.offline_factors import OfflineFactors
 from seawall.app.own_factors import OwnFactors
 from seawall.app.provision import Provision
+from seawall.app.reset_factors import ResetFactors
 from seawall.app.review_evidence import ReviewEvidence
 from seawall.app.rounds import Rounds
 from seawall.app.show_again import ShowAgain
@@ -67,6 +68,7 @@ class PeopleRoom:
             key=self._key,
             **self._kept,
         )
+        self.resets = ResetFactors(accounts=self.accounts, notifier=writer.notifier)
         self.devices = Devices(random, self._key)
         self.try_limits = TryLimits(
             rates=self.rates, accounts=self.accounts, devices=self.devices, **self._kept

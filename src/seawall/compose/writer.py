@@ -18,7 +18,7 @@ from seawall.app.ask_model import AskModel
 from seawall.app.backup.recording import RecordBackup
 from seawall.app.close_exchanges import CloseExchanges
 from seawall.app.count_readings import CountReadings
-from seawall.app.documents import Documents
+from seawall.app.documents import Documents, Resets
 from seawall.app.import_patient import ImportPatient
 from seawall.app.index_ledger import IndexLedger
 from seawall.app.payloads import SweepPayloads
@@ -113,6 +113,7 @@ class Writer:
         self.import_patient = ImportPatient(
             ledger=sequencer, store=store, keys=self.keys, clock=clock, random=random
         )
+        self.documents.resets = self._resets
         self.access_room = AccessRoom(installation, self)
         """Who somebody is, and what they may do."""
         self.issue_token = self.access_room.issue_token
@@ -249,6 +250,10 @@ class Writer:
         await self.keys.prepare(tenant)
         await self.ledger.open_log(tenant, self._origin())
         await self.documents.load()
+
+    def _resets(self) -> Resets:
+        """Return what voids factors of persons; it is made when it is first needed."""
+        return self.people_room.resets
 
     @cached_property
     def people_room(self) -> PeopleRoom:

@@ -13,13 +13,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from seawall.app.access import Allowed
+from seawall.app.access import Allowed, together
 from seawall.app.documents import Change
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import ACTS, APPLYING, Action
 from seawall.core.errors import Invalid, Missing, Refused
 from seawall.core.registers.register import KINDS, read_document
 from seawall.core.registers.spec import Document, Spec
+from seawall.core.registers.user import UserSpec
 from seawall.http.api.conditions import CHANGED, READ, check_match, versioned
 from seawall.http.api.paging import After, Limit
 from seawall.http.api.shapes import Body
@@ -97,14 +98,22 @@ def documents_room(api: Api, documents: Documents) -> APIRouter:
     room = api.router("documents", prefix="/documents")
     _add_reading(room, api, documents)
 
+    def applying(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        return _applying(asked, documents)
+
+    def replacing(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        spec = asked.body.get("spec") if isinstance(asked.body, dict) else None
+        return _acts(asked, documents, asked.path["kind"], asked.path["name"], spec)
+
     @room.post("", summary="Apply documents", response_model=list[AppliedShown])
     async def apply(
         given: Annotated[list[DocumentGiven], Field(max_length=MOST)],
-        allowed: list[Allowed] = Depends(api.allow_each(_applying)),
+        allowed: list[Allowed] = Depends(api.allow_each(applying)),
     ) -> Response:
         """Apply documents in the order of their kinds; none, if one is invalid or refused."""
         principal = allowed[0].caller.principal
-        applied = await documents.apply(principal, [one.model_dump() for one in given])
+        found = [one.model_dump() for one in given]
+        applied = await documents.apply(principal, found, _said(allowed))
         return json_response([asdict(one) for one in applied])
 
     @room.put(
@@ -115,14 +124,15 @@ def documents_room(api: Api, documents: Documents) -> APIRouter:
         kind: Kind,
         name: Name,
         given: SpecGiven,
-        allowed: list[Allowed] = Depends(api.allow_each(_replacing)),
+        allowed: list[Allowed] = Depends(api.allow_each(replacing)),
     ) -> Response:
         """Make a document, or change the version that If-Match names."""
         principal = allowed[0].caller.principal
         held = _find(documents, principal.tenant, kind, name)
         check_match(request, held.version if held else None)
         read = read_document({"kind": kind, "name": name, "spec": given.spec})
-        change = Change(*read, after=held.version if held else 0)
+        said = {"access": together(allowed).answer.fields()}
+        change = Change(*read, after=held.version if held else 0, said=said)
         (applied,) = await documents.keep_each(by=principal, changes=[change])
         status = 201 if applied.change == "created" else 200
         return versioned(request, asdict(applied), applied.version, status=status)
@@ -184,7 +194,15 @@ def _add_reading(room: APIRouter, api: Api, documents: Documents) -> None:
         return json_response(page.content(), headers=page.headers())
 
 
-def _applying(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+def _said(allowed: list[Allowed]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what entries say of the policies, by the kind and name of each document."""
+    found: dict[tuple[str, str], list[Allowed]] = {}
+    for one in allowed:
+        found.setdefault((one.resource.kind, one.resource.name), []).append(one)
+    return {whose: {"access": together(each).answer.fields()} for whose, each in found.items()}
+
+
+def _applying(asked: Asked, documents: Documents) -> Iterator[tuple[Action, Resource]]:
     """Tell which acts applying a body's documents is."""
     given = asked.body
     if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
@@ -200,11 +218,20 @@ def _applying(asked: Asked) -> Iterator[tuple[Action, Resource]]:
             f"send 1 to {MOST:,} documents at once",
         )
     for one in given:
-        yield _act(asked, one.get("kind"), one.get("name"))
+        yield from _acts(asked, documents, one.get("kind"), one.get("name"), one.get("spec"))
 
 
-def _replacing(asked: Asked) -> Iterator[tuple[Action, Resource]]:
-    yield _act(asked, asked.path["kind"], asked.path["name"])
+def _acts(
+    asked: Asked, documents: Documents, kind: Any, name: Any, spec: Any
+) -> Iterator[tuple[Action, Resource]]:
+    """Tell what applying a document is: by another account of a person, a reset of factors too."""
+    action, resource = _act(asked, kind, name)
+    yield action, resource
+    held = documents.register(asked.caller.principal.tenant).find(UserSpec, resource.name)
+    if kind == _PERSONS and held is not None:
+        said = spec.get("account") if isinstance(spec, dict) else None
+        if said != (held.spec.account.model_dump() if held.spec.account else None):
+            yield Action.RESET_FACTORS, resource
 
 
 def _act(asked: Asked, kind: Any, name: Any) -> tuple[Action, Resource]:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import Response
 
-from seawall.app.access import Allowed
+from seawall.app.access import Allowed, together
 from seawall.core.access.standing import milliseconds
 from seawall.core.access.vocabulary import Action, On
 from seawall.core.ledger.facets import moment_text
@@ -24,6 +24,8 @@ from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from seawall.app.documents import Applied
     from seawall.app.workforce import Workforce
     from seawall.core.access.question import Resource
@@ -119,11 +121,26 @@ def persons_room(api: Api, workforce: Workforce) -> APIRouter:
         applied = await workforce.join(allowed, name, given.model_dump(exclude_none=True))
         return _changed(request, applied, 201)
 
+    def changing(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        """Tell what a change is: of another account a reset of every factor too."""
+        yield Action.MANAGE_PERSONS, _person(asked)
+        said = asked.body if isinstance(asked.body, dict) else {}
+        tenant, name = asked.caller.principal.tenant, asked.path["name"]
+        if "account" in said and workforce.is_other_account(tenant, name, said["account"]):
+            yield Action.RESET_FACTORS, _person(asked)
+
     @room.post("/{name}/change", summary="Change somebody's roles", response_model=ChangeShown)
     async def change(
-        request: Request, name: Name, given: PersonChanged, allowed: Allowed = Depends(manage)
+        request: Request,
+        name: Name,
+        given: PersonChanged,
+        each: list[Allowed] = Depends(api.allow_each(changing)),
     ) -> Response:
-        """Change the version that If-Match names; the roles count at the next request."""
+        """Change the version that If-Match names; the roles count at the next request.
+
+        Another account at an identity provider voids every factor and session of the person.
+        """
+        allowed = together(each)
         held = workforce.person(allowed.resource.tenant, name)
         check_match(request, held.version)
         fields = given.model_dump(exclude_unset=True)

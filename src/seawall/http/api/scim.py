@@ -36,7 +36,7 @@ from seawall.http.api.guard import asked_of
 from seawall.http.errors import error_headers, status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from seawall.app.provision import Provision
     from seawall.core.access.question import Resource
@@ -57,6 +57,7 @@ _SCIM_TYPE: Final = {
     "scim-target": "noTarget",
     "scim-many": "tooMany",
     "scim-taken": "uniqueness",
+    "account-taken": "uniqueness",
     "scim-mutability": "mutability",
     "last-administrator": "mutability",
     "body-invalid": "invalidSyntax",
@@ -112,8 +113,14 @@ def scim_room(api: Api, provision: Provision, origin: Callable[[], str]) -> APIR
 
 
 def _add_users(room: APIRouter, api: Api, provision: Provision, origin: Callable[[], str]) -> None:
-    one, many = api.allow(Action.MANAGE_PERSONS, _person), api.allow(Action.MANAGE_PERSONS)
+    one = api.allow(Action.MANAGE_PERSONS, _person)
     see_one, see = api.allow(Action.VIEW_PERSONS, _person), api.allow(Action.VIEW_PERSONS)
+
+    def joining(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        """Tell what letting somebody join is: a change of persons, and of this one."""
+        yield Action.MANAGE_PERSONS, asked.resource(On.PERSON)
+        name = provision.joining(asked.caller.principal.tenant, asked.body)
+        yield Action.MANAGE_PERSONS, asked.resource(On.PERSON, name, about=name)
 
     def answer(request: Request, user: Document[UserSpec], code: int = 200) -> Response:
         """Answer with a person."""
@@ -131,9 +138,11 @@ def _add_users(room: APIRouter, api: Api, provision: Provision, origin: Callable
         return _page(request, found, lambda held: user_resource(held, origin() + PREFIX))
 
     @room.post("/Users")
-    async def create(request: Request, allowed: Allowed = Depends(many)) -> Response:
+    async def create(
+        request: Request, allowed: list[Allowed] = Depends(api.allow_each(joining))
+    ) -> Response:
         """Let somebody join."""
-        return answer(request, await provision.create(allowed, asked_of(request).body), 201)
+        return answer(request, await provision.create(allowed[1], asked_of(request).body), 201)
 
     @room.get("/Users/{id}")
     async def user(request: Request, id: Id, allowed: Allowed = Depends(see_one)) -> Response:  # noqa: A002  SCIM's word
@@ -162,6 +171,12 @@ def _add_users(room: APIRouter, api: Api, provision: Provision, origin: Callable
 def _add_groups(room: APIRouter, api: Api, provision: Provision, origin: Callable[[], str]) -> None:
     many, see = api.allow(Action.MANAGE_PERSONS), api.allow(Action.VIEW_PERSONS)
 
+    def replacing(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        return _members(asked, provision, is_whole=True)
+
+    def patching(asked: Asked) -> Iterator[tuple[Action, Resource]]:
+        return _members(asked, provision, is_whole=False)
+
     def resource(allowed: Allowed, role: Role) -> dict[str, Any]:
         """Return a role as a group."""
         return group_resource(role, provision.members(allowed, role), origin() + PREFIX)
@@ -185,16 +200,24 @@ def _add_groups(room: APIRouter, api: Api, provision: Provision, origin: Callabl
         return _scim(_shown(request, resource(allowed, role)))
 
     @room.put("/Groups/{id}")
-    async def replace(request: Request, id: Id, allowed: Allowed = Depends(many)) -> Response:  # noqa: A002  as above
+    async def replace(
+        request: Request,
+        id: Id,  # noqa: A002  as above
+        allowed: list[Allowed] = Depends(api.allow_each(replacing)),
+    ) -> Response:
         """Give a role to exactly these persons."""
         role = await provision.replace_group(allowed, id, asked_of(request).body)
-        return _scim(_shown(request, resource(allowed, role)))
+        return _scim(_shown(request, resource(allowed[0], role)))
 
     @room.patch("/Groups/{id}")
-    async def patch(request: Request, id: Id, allowed: Allowed = Depends(many)) -> Response:  # noqa: A002  as above
+    async def patch(
+        request: Request,
+        id: Id,  # noqa: A002  as above
+        allowed: list[Allowed] = Depends(api.allow_each(patching)),
+    ) -> Response:
         """Give and take a role."""
         role = await provision.patch_group(allowed, id, asked_of(request).body)
-        return _scim(_shown(request, resource(allowed, role)))
+        return _scim(_shown(request, resource(allowed[0], role)))
 
     @room.delete("/Groups/{id}")
     async def delete(id: Id, allowed: Allowed = Depends(many)) -> Response:  # noqa: A002  as above
@@ -234,6 +257,16 @@ def _add_described(room: APIRouter, api: Api, origin: Callable[[], str]) -> None
 
 def _person(asked: Asked) -> Resource:
     return asked.resource(On.PERSON, asked.path["id"], about=asked.path["id"])
+
+
+def _members(
+    asked: Asked, provision: Provision, *, is_whole: bool
+) -> Iterator[tuple[Action, Resource]]:
+    """Tell what a change of members is: one of each who gains the role, or loses it."""
+    yield Action.MANAGE_PERSONS, asked.resource(On.PERSON)
+    tenant, group = asked.caller.principal.tenant, asked.path["id"]
+    for name in provision.concerned(tenant, group, asked.body, is_whole=is_whole):
+        yield Action.MANAGE_PERSONS, asked.resource(On.PERSON, name, about=name)
 
 
 def _named(resources: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
