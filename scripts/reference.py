@@ -126,6 +126,8 @@ _ALARMS: Final = {
     "it, and it was refused.",
     "provider-down": "An identity provider does not answer: nobody new signs in by it.",
     "recovery-code-used": "A recovery code was used for a new enrolment.",
+    "policy-broken": "A policy of a tenant cannot be evaluated, so that nearly everything is "
+    "refused there; breaking the glass goes on, and a security officer can withdraw it.",
     "providers-failed": "Identity providers could not be asked whether they answer.",
     "reviews-failed": "Access reviews whose day is past could not be closed; it is tried again.",
     "archiving-failed": "An archive does not answer, cannot be trusted, or holds something else "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes import FakeClock, MemoryLedger, MemoryStore
+from fakes import FakeClock, MemoryLedger, MemoryStore, RecordingNotifier
 from seawall.app.access import Access
 from seawall.app.caller import BoundPatient, Caller
 from seawall.app.documents import Documents
@@ -260,3 +260,22 @@ async def test_an_unnamed_client_is_told_which_setting_is_missing() -> None:
 
     recorded = scene.ledger.bodies("clinic")[-1]
     assert ("provisioner-unnamed", "access.refused") == (refused.value.code, recorded["action"])
+
+
+async def test_a_broken_policy_is_told_once_for_each_state_of_them() -> None:
+    """Whether the answer is no, or what is spared goes on without it."""
+    scene = await Scene(Answer(False, code="policy-broken", broken=("tenant.ours",))).ready()
+    notifier = RecordingNotifier()
+    access = Access(
+        documents=scene.documents,
+        policies=scene.policies,
+        emergencies=None,
+        ledger=scene.ledger,
+        clock=scene.clock,
+        notifier=notifier,
+    )
+    asker, log = access.asker(scene.ann()), Resource(On.LOG, "clinic")
+    for _ in range(3):
+        access.ask(asker, Action.READ_LEDGER, log)
+
+    assert [("policy-broken", "clinic", None)] == notifier.alarms

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from access_questions import client, document, person, question, register_of, shipped
 from practice import OPERATOR, TENANT, opened
 from seawall.app.policies import TenantPolicies
 from seawall.core.access.vocabulary import Action, Role
+from seawall.core.errors import Refused
 from seawall.core.policy.principal import Principal
 from seawall.core.policy.purpose import Purpose
+from seawall.core.registers.policy import MOST_IN_FORCE, PolicySpec
 from seawall.core.registers.register import Register
 from seawall.core.registers.spec import Document
 from seawall.core.registers.user import UserSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seawall.core.access.engine import Prepared, Rule
     from seawall.core.access.question import Question
     from seawall.core.phi.detection import Detector
 
@@ -166,3 +174,72 @@ def test_a_swap_while_threads_decide_is_never_in_between() -> None:
 
     assert {False} == found
     assert ("tenant.x.1",) == policies.of("a").decide(question_named("ben")).policies
+
+
+def full(version_of_first: int = 1) -> list[Document[PolicySpec]]:
+    """Return as many documents as may be in force, each with as many policies as it may have."""
+    versions = [version_of_first, *[1] * (MOST_IN_FORCE - 1)]
+    return [
+        document(f"n{at}", "\n".join(only(f"x{at}-{one}") for one in range(20)), version)
+        for at, version in enumerate(versions)
+    ]
+
+
+def test_a_change_reads_one_document() -> None:
+    """What was read of the others is kept, whatever there is of them."""
+    registers, reading = Registers(), Reading()
+    policies = TenantPolicies(reading, registers)  # type: ignore[arg-type]  # of what is used
+    counts = []
+    for version in (1, 2, 2):
+        registers.held["a"] = register_of(*full(version), ANN)
+        policies.of("a")
+        counts.append(len(reading.read))
+
+    assert [MOST_IN_FORCE, MOST_IN_FORCE + 1, MOST_IN_FORCE + 1] == counts
+
+
+async def test_much_is_prepared_in_another_thread() -> None:
+    """The loop of requests reads nothing and makes nothing ready; one change it reads itself."""
+    registers, reading = Registers(), Reading()
+    policies = TenantPolicies(reading, registers)  # type: ignore[arg-type]  # of what is used
+    registers.held["a"] = register_of(*full())
+    await policies.ready("a", Action.VIEW_PATIENT)
+    others = set(reading.read)
+    is_ready = policies.of("a").is_prepared(Action.VIEW_PATIENT)
+    registers.held["a"] = register_of(*full(2))
+    await policies.ready("a", Action.VIEW_PATIENT)
+
+    assert threading.get_ident() not in others
+    assert (True, threading.get_ident()) == (is_ready, reading.read[-1])
+
+
+async def test_more_documents_than_may_be_in_force_are_refused(detector: Detector) -> None:
+    """Nothing of them is applied, and a batch of more is not even read."""
+    practice = await opened(detector)
+    spec = {"title": "t", "reason": "r", "forbid": only("x")}
+    batch = [{"kind": "Policy", "name": f"p{at}", "spec": spec} for at in range(MOST_IN_FORCE)]
+    await practice.documents.apply(OPERATOR, batch)
+    unread = [{"kind": "Policy", "name": f"q{at}", "spec": {}} for at in range(MOST_IN_FORCE + 1)]
+    codes = []
+    for more in ([{"kind": "Policy", "name": "more", "spec": spec}], unread):
+        with pytest.raises(Refused) as raised:
+            await practice.documents.apply(OPERATOR, more)
+        codes.append(raised.value.code)
+
+    assert ["policies-many"] * 2 == codes
+
+
+class Reading:
+    """The shipped policies, and in which thread each document was read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def read_tenants(self, document: str, text: str) -> list[Rule] | None:
+        """Read a document."""
+        self.read.append(threading.get_ident())
+        return shipped().read_tenants(document, text)
+
+    def having_read(self, tenants: Mapping[str, list[Rule] | None]) -> Prepared:
+        """Prepare what was read."""
+        return shipped().having_read(tenants)

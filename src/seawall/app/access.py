@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
-    from seawall.app.ports import Clock, Ledger
+    from seawall.app.ports import Clock, Ledger, Notifier
     from seawall.core.access.question import Answer
     from seawall.core.policy.principal import Principal
     from seawall.core.policy.purpose import Purpose
@@ -64,6 +64,14 @@ class Policies(Protocol):
 
     def of(self, tenant: str) -> Decider:
         """Return a tenant's policies as its documents stand."""
+        ...
+
+
+class Preparing(Protocol):
+    """Prepares policies aside, so that nobody else waits for them."""
+
+    async def ready(self, tenant: str, action: Action) -> None:
+        """Prepare what takes long, before a question about an action."""
         ...
 
 
@@ -108,8 +116,14 @@ class Access:
         emergencies: Emergencies | None,
         ledger: Ledger,
         clock: Clock,
+        notifier: Notifier | None = None,
+        preparing: Preparing | None = None,
     ) -> None:
         self._documents = documents
+        self._preparing = preparing
+        self._notifier = notifier
+        self._alarmed: dict[str, Decider] = {}
+        """Of which policies of each tenant it was told that one is broken."""
         self._policies = policies
         self._emergencies = emergencies
         self._ledger = ledger
@@ -173,12 +187,25 @@ class Access:
         if held is not None and held[0] is policies:
             return held[1]
         answer = policies.decide(question)
+        if answer.broken:
+            self._tell(question.asker.principal.tenant, policies)
         # A refusal may be of an engine that failed, and a person's factor grows older.
         if answer.allowed and question.asker.principal.kind == "client":
             if len(self._permitted) >= _KEPT:
                 self._permitted.clear()
             self._permitted[question] = (policies, answer)
         return answer
+
+    def _tell(self, tenant: str, policies: Decider) -> None:
+        """Raise an alarm about a broken policy, once for each state of a tenant's policies."""
+        if self._notifier is not None and self._alarmed.get(tenant) is not policies:
+            self._alarmed[tenant] = policies
+            self._notifier.alarm("policy-broken", tenant, None)
+
+    async def ready(self, tenant: str, action: Action) -> None:
+        """Let what decides on an action be prepared, if it takes long; then `ask`."""
+        if self._preparing is not None:
+            await self._preparing.ready(tenant, action)
 
     async def require(
         self,
@@ -194,6 +221,7 @@ class Access:
 
         Its code is the answer's; the error's `entry` is the refusal's.
         """
+        await self.ready(caller.principal.tenant, action)
         answer = self.ask(
             self.asker(caller),
             action,

@@ -118,6 +118,8 @@ class AskModel:
         Raises `Invalid`, `Refused`, `Unavailable` or `Tampered`; the error's
         `entry` is the index of the entry that recorded it, where one could be.
         """
+        if self._access is not None:
+            await self._access.ready(call.principal.tenant, Action.ASK_MODEL)
         trip = self._begin(call)
         try:
             _stop(trip.decision.refusal)

@@ -16,6 +16,7 @@ from seawall.app.ports import EndSessions, KeepDocument, SpendAssertion
 from seawall.core.access import standing
 from seawall.core.access.reviewing import after_change
 from seawall.core.errors import Conflict, Missing, Refused, Unavailable
+from seawall.core.registers.policy import check_batch, check_count
 from seawall.core.registers.register import ALL_KINDS, KINDS, Register, read_document
 from seawall.core.registers.spec import Document
 from seawall.core.registers.user import UserSpec
@@ -207,8 +208,14 @@ class Documents:
         Nor if one is `Refused`: retention that is lowered, a hold that is rewritten. `said` is
         what entries say besides, by kind and name.
         """
-        order = list(KINDS)
-        read = sorted((read_document(fields) for fields in parsed), key=lambda d: order.index(d[0]))
+        order, given = list(KINDS), list(parsed)
+        check_batch(given)
+        read = []
+        for fields in given:
+            read.append(read_document(fields))
+            # Reading many takes long, and others wait to be answered.
+            await asyncio.sleep(0)
+        read.sort(key=lambda one: order.index(one[0]))
         more = said or {}
         changes = [Change(*one, said=more.get((one[0], one[1]), {})) for one in read]
         return await self.keep_each(by=principal, changes=changes)
@@ -314,6 +321,7 @@ class Documents:
         document = register.next_version(change.kind, change.name, change.spec)
         if document is None:
             return None
+        check_count(register, document)
         standing.check_left(document, self._clock.now())
         standing.check_not_own(by, register, document)
         standing.check_client(by, register, document, self.provisioners)

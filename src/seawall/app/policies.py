@@ -7,6 +7,7 @@ policies that were replaced. 45 CFR 164.308(a)(4)(ii)(B)-(C) (addressable).
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
@@ -15,12 +16,21 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from seawall.core.registers.policy import PolicySpec
 
 if TYPE_CHECKING:
-    from seawall.core.access.engine import Prepared, ShippedPolicies
+    from collections.abc import Mapping
+
+    from seawall.core.access.engine import Prepared, Rule, ShippedPolicies
+    from seawall.core.access.vocabulary import Action
     from seawall.core.registers.register import Register
     from seawall.core.registers.spec import Document
 
 MOST_PREPARED: Final = 20_000
 """So many policies of tenants are kept prepared; beyond, those asked for longest ago go."""
+
+
+_AT_ONCE: Final = 3
+"""So many documents are read between two requests: a few milliseconds each."""
+_LIGHT: Final = 200
+"""So many policies are made ready to decide between two requests."""
 
 
 class Registers(Protocol):
@@ -36,8 +46,8 @@ class _Held:
     """A tenant's policies, and the register that they were prepared from."""
 
     register: Register
-    versions: tuple[str, ...]
-    """The versions of its Policy documents."""
+    read: Mapping[str, list[Rule] | None]
+    """What was read of its Policy documents, by their references."""
     prepared: Prepared
 
     @property
@@ -77,14 +87,39 @@ class TenantPolicies:
             self._keep(tenant, made)
         return made.prepared
 
+    async def ready(self, tenant: str, action: Action) -> None:
+        """Prepare what decides on an action aside, if it takes long; a question then finds it.
+
+        Without this the question itself prepares it, and every other tenant waits meanwhile.
+        """
+        register = self._registers.register(tenant)
+        with self._turn:
+            held = self._held.get(tenant)
+        if held is None or held.register is not register:
+            read = {} if held is None else held.read
+            unread = [one for one in _policies_of(register) if one.reference not in read]
+            if len(unread) > _AT_ONCE:
+                await asyncio.to_thread(self.of, tenant)
+        prepared = self.of(tenant)
+        if len(prepared) > _LIGHT and not prepared.is_prepared(action):
+            await asyncio.to_thread(prepared.prepare, action)
+
     def _prepare(self, register: Register, held: _Held | None) -> _Held:
         found = sorted(_policies_of(register), key=lambda document: document.name)
-        versions = tuple(document.reference for document in found)
-        if held is not None and held.versions == versions:
+        earlier = {} if held is None else held.read
+        if held is not None and list(earlier) == [document.reference for document in found]:
             # Another document changed: the policies stand, with what they have parsed.
-            return _Held(register, versions, held.prepared)
-        texts = {document.name: document.spec.forbid for document in found}
-        return _Held(register, versions, self._shipped.having(texts))
+            return _Held(register, earlier, held.prepared)
+        read = {
+            document.reference: (
+                earlier[document.reference]
+                if document.reference in earlier
+                else self._shipped.read_tenants(document.name, document.spec.forbid)
+            )
+            for document in found
+        }
+        by_name = {document.name: read[document.reference] for document in found}
+        return _Held(register, read, self._shipped.having_read(by_name))
 
     def _keep(self, tenant: str, made: _Held) -> None:
         earlier = self._held.pop(tenant, None)

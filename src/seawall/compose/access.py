@@ -102,6 +102,8 @@ class AccessRoom:
             emergencies=self.emergencies,
             ledger=self._writer.ledger,
             clock=self._clock,
+            notifier=self._writer.notifier,
+            preparing=self.policies,
         )
 
     @cached_property

@@ -11,12 +11,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from access_questions import SECRET, person, question, questions, shipped
+from access_questions import SECRET, client, person, question, questions, shipped
 from seawall.core.access.cedar import MOST_BRACKETS, MOST_BYTES, MOST_POLICIES
 from seawall.core.access.vocabulary import Action, Role
 from seawall.core.errors import Error, Invalid, Refused
 from seawall.core.policy.purpose import Purpose
+from seawall.core.registers.policy import MOST_IN_FORCE, PolicySpec, check_count
 from seawall.core.registers.register import Register, read_document
+from seawall.core.registers.spec import Document
 
 if TYPE_CHECKING:
     from seawall.core.access.question import Question
@@ -264,3 +266,112 @@ def test_the_example_of_the_page_forbids_as_it_says() -> None:
 
     assert [False, True] == [answer.allowed for answer in answers]
     assert ("tenant.no-exports.exports",) == answers[0].policies
+
+
+@pytest.mark.parametrize(
+    "computing",
+    [
+        "context has factorAgeMs && context.factorAgeMs * 9223372036854775807 > 1",
+        "context has factorAgeMs && context.factorAgeMs + 1 > 1",
+        "context has factorAgeMs && 1 - context.factorAgeMs > 1",
+        "context has factorAgeMs && -context.factorAgeMs > 1",
+        'if principal is User then (ip("10.0.0.1").isIpv4()) else false',
+        "[1, 2 + 3].contains(4) || !({a: 1 * 2}.a == 2)",
+    ],
+)
+def test_what_computes_is_not_applied(computing: str) -> None:
+    """A sum can be too large for some question, and then nothing of the tenant would be allowed."""
+    with pytest.raises(Invalid) as raised:
+        applied(f"forbid (principal, action, resource) when {{ {computing} }};")
+
+    assert ("policy-unfit", True) == (raised.value.code, "compute" in raised.value.message)
+
+
+def test_what_only_compares_is_applied() -> None:
+    """Every way of comparing that cannot fail, with negative numbers too."""
+    applied(
+        """forbid (principal is User in Role::"auditor", action, resource) when {
+          (if context.hasReason then context has factorAgeMs && context.factorAgeMs <= -5 else
+           resource.name like "a*" && ["a", "b"].contains(resource["kind"])) ||
+          !(principal has name && principal.name != "x") || {a: [1]}.a.isEmpty() ||
+          context.elements.containsAny(["names"]) || principal in [Role::"clinician"]
+        };"""
+    )
+
+
+SPARED = [
+    question(
+        person(Role.CLINICIAN, factor_age_ms=1), Action.BREAK_GLASS, purpose=Purpose.TREATMENT
+    ),
+    question(person(Role.SECURITY_OFFICER, factor_age_ms=1), Action.APPLY_POLICIES, kind="Policy"),
+    question(
+        person(Role.CLINICIAN, emergency_patient="p1", factor_age_ms=1),
+        Action.VIEW_PATIENT,
+        name="p1",
+        purpose=Purpose.TREATMENT,
+    ),
+]
+NOT_SPARED = [
+    question(
+        person(Role.CLINICIAN, factor_age_ms=1), Action.VIEW_PATIENT, purpose=Purpose.TREATMENT
+    ),
+    question(person(Role.CLINICIAN, factor_age_ms=1), Action.APPLY_POLICIES, kind="Policy"),
+    question(client("may_apply"), Action.APPLY_POLICIES, kind="Policy"),
+    question(
+        person(Role.CLINICIAN, emergency_patient="p1", factor_age_ms=1),
+        Action.VIEW_PATIENT,
+        name="p2",
+        purpose=Purpose.TREATMENT,
+    ),
+]
+
+
+@pytest.mark.parametrize("broken", ["no policy", PERMIT, ERRING])
+@pytest.mark.parametrize("asked", SPARED)
+def test_care_and_the_way_back_go_on_without_a_broken_policy(asked: Question, broken: str) -> None:
+    """The shipped policies alone decide; the answer says which policy was left out."""
+    answer, plain = shipped().having({"ours": broken}).decide(asked), PLAIN.decide(asked)
+
+    assert (True, plain.policies) == (answer.allowed, answer.policies)
+    assert ["tenant.ours"] == [name[:11] for name in answer.broken]
+
+
+@pytest.mark.parametrize("broken", ["no policy", PERMIT, ERRING])
+@pytest.mark.parametrize("asked", NOT_SPARED[:2])
+def test_nothing_else_goes_on_without_it(asked: Question, broken: str) -> None:
+    """Nor do the shipped policies let anybody do more than they did."""
+    answer = shipped().having({"ours": broken}).decide(asked)
+
+    assert (False, "policy-broken") == (answer.allowed, answer.code)
+
+
+@pytest.mark.parametrize("asked", NOT_SPARED[2:])
+def test_a_service_and_another_patient_are_not_spared(asked: Question) -> None:
+    """What is spared is a person's, and of an emergency its one patient."""
+    assert PLAIN.decide(asked).allowed
+    assert "policy-broken" == shipped().having({"ours": "no policy"}).decide(asked).code
+
+
+def test_a_spared_act_still_needs_what_it_needs() -> None:
+    """A factor that is too old, a reason that is missing: the shipped policies say so."""
+    stale = question(
+        person(Role.CLINICIAN, factor_age_ms=300_001), Action.BREAK_GLASS, purpose=Purpose.TREATMENT
+    )
+
+    assert "step-up-needed" == shipped().having({"ours": "no policy"}).decide(stale).code
+
+
+def test_so_many_documents_are_in_force_and_no_more() -> None:
+    """One that is changed or withdrawn is none more."""
+    fields: dict[str, Any] = {"title": "a title", "reason": "why", "forbid": ALL}
+    spec = PolicySpec(**fields)
+    register = Register([Document("Policy", f"p{at}", 1, spec) for at in range(MOST_IN_FORCE)])
+    withdrawn = PolicySpec(**fields, withdrawn=True)
+    for name, next_spec in (("p1", spec), ("more", withdrawn)):
+        check_count(register, Document("Policy", name, 2, next_spec))
+    with pytest.raises(Refused) as raised:
+        check_count(register, Document("Policy", "more", 1, spec))
+
+    assert "policies-many" == raised.value.code
+    left = register.having([Document("Policy", "p1", 2, withdrawn)])
+    check_count(left, Document("Policy", "more", 1, spec))

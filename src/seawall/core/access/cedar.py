@@ -24,6 +24,14 @@ MOST_BRACKETS: Final = 300
 """So many brackets may be opened in all, wherever they stand, in a string or a comment too."""
 
 _BRACKET: Final = re.compile(r"[(\[{]")
+_TOTAL: Final = frozenset(
+    {
+        *("Value", "Var", "Set", "Record", "!", "&&", "||", "if-then-else", "is", "in", "like"),
+        *("==", "!=", "<", "<=", ">", ">=", ".", "has"),
+        *("contains", "containsAll", "containsAny", "isEmpty"),
+    }
+)
+"""What cannot fail where the schema fits: no sum, no product, no function of an extension."""
 _COMPLAINTS: Final = (
     ("optional attribute", "reads an attribute that may be absent without asking `has` first"),
     ("attribute", "reads an attribute that there is not"),
@@ -102,6 +110,33 @@ def misfits(text: str, schema: str) -> tuple[str, ...]:
     if result.validation_passed:
         return ()
     return tuple(sorted({_told(error.policy_id, error.error) for error in result.errors}))
+
+
+def may_fail(policy: Policy) -> bool:
+    """Whether a policy that fits the schema might err for some question, as a sum too large does.
+
+    Cedar skips what errs, so that everything is refused while such a policy stands.
+    """
+    waiting: list[Any] = [condition["body"] for condition in policy.body.get("conditions", ())]
+    while waiting:
+        expression = waiting.pop()
+        for operator, inner in expression.items():
+            if operator not in _TOTAL:
+                return True
+            waiting += _operands(operator, inner)
+    return False
+
+
+def _operands(operator: str, inner: Any) -> list[Any]:
+    """Return the expressions that stand in one, by Cedar's JSON form; the rest are names."""
+    if operator in {"Value", "Var"}:
+        return []
+    if isinstance(inner, list):
+        return list(inner)
+    if operator == "Record":
+        return list(inner.values())
+    named = ("left", "right", "arg", "if", "then", "else", "in")
+    return [inner[name] for name in named if isinstance(inner.get(name), dict)]
 
 
 @lru_cache(maxsize=4)

@@ -4,6 +4,7 @@ Prepared once, then only asked: for each action the policies whose scope can mee
 parsed set, so that a decision evaluates a few and parses none. Fails closed: no policy, an
 action on another kind of thing, a policy that cannot be evaluated, an error of the engine
 itself, all refuse. Cedar would skip a policy that errs, which for a prohibition is to allow.
+Where only a tenant's own policy is broken, `is_spared` says what goes on without it.
 45 CFR 164.312(a)(1), 164.308(a)(4)(i).
 """
 
@@ -20,7 +21,7 @@ import orjson
 from seawall.core.access.cedar import Policy, misfits, parse_bounded, parse_policies, policy_set
 from seawall.core.access.question import Answer
 from seawall.core.access.schema import groups_of
-from seawall.core.access.vocabulary import ACTS, Action
+from seawall.core.access.vocabulary import ACTS, Action, Role
 from seawall.core.errors import Invalid
 from seawall.core.policy.purpose import Purpose
 
@@ -117,17 +118,22 @@ class ShippedPolicies:
         It never raises: a text that is not sound, or does more than forbid, is prepared so
         that every answer is no, since what its tenant meant to forbid is not known.
         """
-        if not tenant_forbids:
+        read = {name: self.read_tenants(name, text) for name, text in tenant_forbids.items()}
+        return self.having_read(read)
+
+    def having_read(self, tenants: Mapping[str, list[Rule] | None]) -> Prepared:
+        """Return these with what `read_tenants` returned of each document."""
+        if not tenants:
             return self._plain
         added: list[Rule] = []
-        for document, text in sorted(tenant_forbids.items()):
-            rules = self._tenant_rules(document, text)
+        for document, rules in sorted(tenants.items()):
             if rules is None:
-                return Prepared((), broken=(f"{TENANT_PREFIX}{document}",))
+                return Prepared((), self._plain, broken=(f"{TENANT_PREFIX}{document}",))
             added += rules
         return Prepared([*self.rules, *added], self._plain, added)
 
-    def _tenant_rules(self, document: str, text: str) -> list[Rule] | None:
+    def read_tenants(self, document: str, text: str) -> list[Rule] | None:
+        """Return the policies of a tenant's document; None if they are not sound prohibitions."""
         try:
             policies = parse_bounded(text)
             if misfits(text, self._schema):
@@ -176,7 +182,7 @@ class Prepared:
         try:
             verdict = self._verdict_on(question)
             if verdict.is_broken:
-                return Answer(False, verdict.reasons, "policy-broken")
+                return self._broken_answer(question, verdict.reasons)
             if verdict.allowed:
                 return Answer(True, verdict.reasons)
             return self._refusal(question, verdict.reasons)
@@ -186,9 +192,25 @@ class Prepared:
     def allows(self, question: Question) -> bool:
         """Whether the answer is yes, for whoever asks much and needs no reason for a no."""
         try:
-            return self._verdict_on(question).allowed
+            verdict = self._verdict_on(question)
+            return self.decide(question).allowed if verdict.is_broken else verdict.allowed
         except Exception:  # noqa: BLE001  as for `decide`
             return False
+
+    def _broken_answer(self, question: Question, broken: tuple[str, ...]) -> Answer:
+        """Refuse, but for what is spared where policies of the tenant alone are broken."""
+        is_tenants = bool(broken) and all(name.startswith(TENANT_PREFIX) for name in broken)
+        if self._plain is None or not is_tenants or not is_spared(question):
+            return Answer(False, broken, "policy-broken", broken=broken)
+        return replace(self._plain.decide(question), broken=broken)
+
+    def prepare(self, action: Action) -> None:
+        """Parse what decides on an action, for whoever has time before the first question."""
+        self._slice(action)
+
+    def is_prepared(self, action: Action) -> bool:
+        """Whether nothing is parsed at the next question about an action."""
+        return action in self._slices
 
     def _verdict_on(self, question: Question) -> _Verdict:
         if self._broken:
@@ -264,6 +286,23 @@ class Prepared:
                 held = policy_set({rule.name: rule.policy for rule in met})
             self._slices[action] = held
         return held
+
+
+def is_spared(question: Question) -> bool:
+    """Whether the shipped policies decide alone where a policy of the tenant cannot be evaluated.
+
+    Care in an emergency goes on, and a security officer can withdraw what is broken:
+    breaking the glass, the one patient whom an emergency access opens, applying policies.
+    45 CFR 164.312(a)(2)(ii), 164.308(a)(7)(ii)(C).
+    """
+    asker, name = question.asker, question.resource.name
+    if asker.principal.kind != "user":
+        return False
+    if question.action is Action.VIEW_PATIENT:
+        return bool(name) and asker.emergency_patient == name
+    if question.action is Action.APPLY_POLICIES:
+        return Role.SECURITY_OFFICER in asker.roles
+    return question.action is Action.BREAK_GLASS
 
 
 @lru_cache(maxsize=2_048)

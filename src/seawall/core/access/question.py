@@ -81,6 +81,8 @@ class Answer:
     lacking: tuple[str, ...] = ()
     """What would change it, in words for a person; no value of a request."""
     details: Mapping[str, Any] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
+    """The policies that could not be evaluated, which somebody must be told, by name."""
 
     def fields(self) -> dict[str, Any]:
         """Return the answer as an entry records it."""

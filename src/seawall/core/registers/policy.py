@@ -7,14 +7,23 @@ than the shipped ones do. 45 CFR 164.308(a)(4)(ii)(B)-(C) (addressable).
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, StrictBool, StringConstraints
 
-from seawall.core.access.cedar import MOST_BYTES, misfits, parse_bounded
+from seawall.core.access.cedar import MOST_BYTES, may_fail, misfits, parse_bounded
 from seawall.core.access.schema import schema_text
 from seawall.core.errors import Invalid, Refused
 from seawall.core.registers.spec import Spec, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from seawall.core.registers.register import Register
+    from seawall.core.registers.spec import Document
+
+MOST_IN_FORCE: Final = 50
+"""So many Policy documents of a tenant forbid something at once; each costs every decision."""
 
 _ID: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -56,10 +65,11 @@ class PolicySpec(Spec):
     """Whether it forbids nothing any more; a document is never deleted."""
 
     def check_applied(self) -> None:
-        """Raise `Invalid` (`policy-unfit`) if the policies do not fit the schema of this release.
+        """Raise `Invalid` if the policies do not fit the schema (`policy-unfit`), or could err.
 
-        A version that was applied earlier is read without this. If it no longer fits, its
-        tenant's every question is refused until it is applied anew or withdrawn at the terminal.
+        A version that was applied earlier is read without this. If it no longer fits, all that
+        its tenant's people and services may do is refused until it is applied anew or withdrawn,
+        but for what `is_spared` of the engine names.
         """
         wrong = () if self.withdrawn else misfits(self.forbid, schema_text())
         if wrong:
@@ -68,3 +78,35 @@ class PolicySpec(Spec):
                 f"the policies do not fit the schema of access: {'; '.join(wrong)}",
                 "the schema is rules/access.cedarschema of the package; docs/reference/access.md",
             )
+        if not self.withdrawn and any(map(may_fail, parse_bounded(self.forbid))):
+            raise Invalid(
+                "policy-unfit",
+                "the policies compute: a sum, a difference, a product or a function could fail",
+                "compare with <, <=, ==, !=, >= and >, and with values that are written out",
+            )
+
+
+def check_batch(parsed: Iterable[Mapping[str, Any]]) -> None:
+    """Raise `Refused` (`policies-many`) for more documents than can be in force, all unread."""
+    if sum(fields.get("kind") == "Policy" for fields in parsed) > MOST_IN_FORCE:
+        raise _many()
+
+
+def check_count(register: Register, document: Document[Spec]) -> None:
+    """Raise `Refused` (`policies-many`) if one more than `MOST_IN_FORCE` would be in force."""
+    if not isinstance(document.spec, PolicySpec) or document.spec.withdrawn:
+        return
+    others = sum(
+        isinstance(one.spec, PolicySpec) and not one.spec.withdrawn and one.name != document.name
+        for one in register
+    )
+    if others >= MOST_IN_FORCE:
+        raise _many()
+
+
+def _many() -> Refused:
+    return Refused(
+        "policies-many",
+        f"a tenant has at most {MOST_IN_FORCE} Policy documents in force",
+        "withdraw one that is not needed, or write several prohibitions in one document",
+    )
