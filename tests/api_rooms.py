@@ -114,6 +114,8 @@ class Rooms:
             clock=clock,
         )
         opening = OpenPayload(
+            access=scene.access,
+            documents=scene.documents,
             store=store,
             payloads=store,
             ledger=ledger,
@@ -127,7 +129,7 @@ class Rooms:
             documents_room(api, scene.documents),
             keys_room(api, self._managing(indexing), self.works),
             ledger_room(api, parts),
-            backups_room(api, RecordBackup(ledger=ledger, clock=clock)),
+            backups_room(api, RecordBackup(ledger=ledger, clock=clock, receipt_key=RECEIPTS)),
             exchanges_room(api, ViewExchanges(store=store, readings=readings)),
             payloads_room(api, opening),
             obligations_room(api, [self._at_once, self._waited_for], clock),

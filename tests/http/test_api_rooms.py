@@ -11,6 +11,7 @@ from api_rooms import Rooms
 from api_scene import PERSON, TENANT, code_of
 from seawall.app.ports import SYSTEM_LOG
 from seawall.core.access.vocabulary import Action
+from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     import httpx
@@ -237,6 +238,39 @@ async def test_an_entry_that_is_no_exchange_opens_nothing(rooms: Rooms) -> None:
     """Nor one that is not there."""
     codes = [code_of(await _open(rooms, entry=index)) for index in (0, 10_000)]
     assert ["exchange-unknown"] * 2 == codes
+
+
+@pytest.mark.parametrize("entry", ["{}", " {}", "{}.0", True, None, [1]])
+async def test_the_policies_are_asked_of_the_entry_that_is_opened(rooms: Rooms, entry: Any) -> None:
+    """What could be read as its number is none: a prohibition of one payload would not see it."""
+    said = entry.format(rooms.intent) if isinstance(entry, str) else entry
+    replies = [await _open(rooms, entry=said)]
+    if isinstance(entry, str) and entry.endswith(".0"):
+        replies.append(await _open(rooms, entry=float(rooms.intent)))
+    assert {(400, "request-invalid")} == {(one.status_code, code_of(one)) for one in replies}
+    assert [] == [one for one in rooms.scene.policies.asked if one.action is Action.OPEN_PAYLOAD]
+
+
+@pytest.mark.parametrize(
+    ("elements", "purposes", "code"),
+    [
+        (["entire-record"], ["patient-request"], ""),
+        (["entire-record"], ["treatment"], "purpose-not-of-role"),
+        (["Condition.code"], ["patient-request"], "element-not-of-role"),
+    ],
+)
+async def test_a_role_that_is_shown_less_than_the_record_opens_no_text(
+    rooms: Rooms, elements: list[str], purposes: list[str], code: str
+) -> None:
+    """Where the tenant says what the role may be shown, a text is shown for the whole alone."""
+    entire = {"entire_record_justification": "j"} if elements == ["entire-record"] else {}
+    spec = {"title": "t", "justification": "j", "elements": elements, "purposes": purposes}
+    given = [{"kind": "RoleScope", "name": "privacy-officer", "spec": {**spec, **entire}}]
+    await rooms.scene.documents.apply(Principal("operator", "o", TENANT), given)
+    reply = await _open(rooms)
+    expected = ("payload.open", 200) if not code else ("access.refused", 403)
+    assert expected == (_last(rooms)["action"], reply.status_code)
+    assert not code or code == code_of(reply) == _last(rooms)["access"]["code"]
 
 
 async def test_what_is_shredded_does_not_open(rooms: Rooms) -> None:

@@ -19,14 +19,17 @@ from seawall.app.entries import entry
 from seawall.app.ports import KeepSealed
 from seawall.app.recall import UNATTRIBUTED
 from seawall.app.view_exchanges import INTENT
-from seawall.core.errors import Missing, Tampered
+from seawall.core.access.vocabulary import Action, On
+from seawall.core.errors import Missing, Refused, Tampered
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.grant import Grant, terms
 from seawall.core.policy.purpose import HL7_CODES
+from seawall.core.policy.scope import text_withheld
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
-    from seawall.app.access import Allowed
+    from seawall.app.access import Access, Allowed
+    from seawall.app.documents import Documents
     from seawall.app.ports import Clock, KeyRing, Ledger, Random, Store
     from seawall.core.seal.envelope import Sealed
 
@@ -62,6 +65,8 @@ class OpenPayload:
     def __init__(
         self,
         *,
+        access: Access,
+        documents: Documents,
         store: Store,
         payloads: SealedValues,
         ledger: Ledger,
@@ -69,6 +74,8 @@ class OpenPayload:
         clock: Clock,
         random: Random,
     ) -> None:
+        self._access = access
+        self._documents = documents
         self._store = store
         self._payloads = payloads
         self._ledger = ledger
@@ -79,9 +86,11 @@ class OpenPayload:
     async def open(self, allowed: Allowed, exchange: int, part: Part, reason: str) -> OpenedPayload:
         """Record the opening, then open a part of the exchange whose intent is an entry.
 
-        `Missing` if there is no such exchange or nothing is kept of it any more.
+        `Missing` if there is no such exchange or nothing is kept of it any more; `Refused`,
+        which is recorded, where RoleScope documents show the person's roles less than it all.
         """
         tenant = allowed.caller.principal.tenant
+        await self._check_scope(allowed)
         said = await self._intent(tenant, exchange)
         sealed = await self._sealed(tenant, said, part)
         subject, item = sealed.context.subject, self._random.bytes(16).hex()
@@ -104,6 +113,26 @@ class OpenPayload:
         receipt = await self._ledger.append(tenant, body, [KeepSealed(why)])
         opened = await self._keys.open(sealed, Grant(receipt))
         return OpenedPayload(receipt.index, part, _text(opened, part))
+
+    async def _check_scope(self, allowed: Allowed) -> None:
+        caller = allowed.caller
+        if allowed.purpose is None:
+            raise Refused("purpose-needed", "this needs a purpose of use", "name one")
+        register = self._documents.register(caller.principal.tenant)
+        roles = self._access.asker(caller).roles
+        withheld = text_withheld(register, roles, allowed.purpose)
+        if withheld is None:
+            return
+        told = {"allowed": False, "policies": [], "code": withheld.code}
+        said = {"what": Action.OPEN_PAYLOAD.value, "on": On.PAYLOAD.value, "access": told}
+        body = entry("access.refused", caller.principal, self._clock, **said)
+        error = Refused(
+            withheld.code,
+            withheld.reason,
+            "a text may hold anything of a record: a RoleScope of the role names entire-record",
+        )
+        error.entry = (await self._ledger.append(caller.principal.tenant, body)).index
+        raise error
 
     async def _intent(self, tenant: str, exchange: int) -> dict[str, Any]:
         raw = await self._store.entries(tenant, exchange, exchange + 1) if exchange >= 0 else []

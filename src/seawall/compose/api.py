@@ -128,6 +128,8 @@ class ApiRoom:
     def _opening(self) -> OpenPayload:
         store, payloads = self._installation.store, self._writer.payloads
         return OpenPayload(
+            access=self._writer.access_room.access,
+            documents=self._writer.documents,
             store=store,
             payloads=store if payloads is None else PayloadStore(store, payloads),
             ledger=self._writer.ledger,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from seawall.core.policy.decision import Refusal
-from seawall.core.policy.elements import Scope
+from seawall.core.policy.elements import ENTIRE, Scope
 from seawall.core.policy.exceptions import PARAGRAPHS
 from seawall.core.registers.role_scope import RoleScopeSpec
 
@@ -140,6 +140,18 @@ def shown_to(register: Register, roles: Iterable[Role], purpose: Purpose, wanted
         withheld=tuple(Withheld(element, *why) for element in withheld),
         determined_by=tuple(document.reference for document in applying),
     )
+
+
+def text_withheld(register: Register, roles: Iterable[Role], purpose: Purpose) -> Withheld | None:
+    """Return why persons of these roles may not read whole texts, None where no scope says so.
+
+    A text may hold anything of a record, so that only the entire record has it all. A tenant
+    that has written no RoleScope for any of the roles leaves it to the policies.
+    """
+    if not _documents(register, roles):
+        return None
+    entire = Scope(frozenset({ENTIRE}))
+    return next(iter(shown_to(register, roles, purpose, entire).withheld), None)
 
 
 def _why_not(*, any_documents: bool, any_applying: bool) -> tuple[str, str]:

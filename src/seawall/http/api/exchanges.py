@@ -14,6 +14,7 @@ from seawall.app.open_payload import Part
 from seawall.app.view_exchanges import Which
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import ACTS, Action
+from seawall.core.errors import Invalid
 from seawall.core.ledger.encoding import LARGEST_INTEGER
 from seawall.core.registers.spec import NAME_PATTERN
 from seawall.http.api.guard import Rules, ruled
@@ -54,7 +55,9 @@ class ExchangesPage(BaseModel):
 class PayloadAsked(ForPurpose):
     """Which part of which exchange is to be opened, for what."""
 
-    entry: int = Field(ge=0, le=LARGEST_INTEGER, description="The entry of its intent.")
+    entry: int = Field(
+        ge=0, le=LARGEST_INTEGER, strict=True, description="The entry of its intent."
+    )
     part: Part
 
 
@@ -118,5 +121,11 @@ def _of_use_case(asked: Asked) -> Resource:
 
 def _of_entry(asked: Asked) -> Resource:
     said = asked.body.get("entry") if isinstance(asked.body, dict) else None
-    name = str(said) if isinstance(said, int) else "*"
-    return asked.resource(ACTS[Action.OPEN_PAYLOAD].on, name)
+    # What the policies are asked of is what is opened: nothing that could be read as a number.
+    if not isinstance(said, int) or isinstance(said, bool):
+        raise Invalid(
+            "request-invalid",
+            "the request does not have the form that it needs: body.entry: int type",
+            "name the entry of the exchange's intent, as GET /api/exchanges lists it",
+        )
+    return asked.resource(ACTS[Action.OPEN_PAYLOAD].on, str(said))
