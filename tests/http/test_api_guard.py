@@ -99,6 +99,29 @@ async def test_two_sessions_at_once_are_none(scene: Scene) -> None:
     assert (401, "session-ended") == (reply.status_code, code_of(reply))
 
 
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\x1c", "\x1f"])
+async def test_a_cookie_after_another_kind_of_space_is_another(scene: Scene, space: str) -> None:
+    """A browser sees no `__Host-` prefix there, so a neighbour could set it: it is not ours."""
+    alone = f"{space}{COOKIE}={scene.cookie}".encode("latin-1")
+    beside = f"{COOKIE}={scene.cookie}; {space}{COOKIE}=evil".encode("latin-1")
+    codes = []
+    for cookie in (alone, beside):
+        headers: Any = {**_without(scene.person(), "Cookie"), "Cookie": cookie}
+        codes.append((await scene.send("GET", "/api/things/x", headers)).status_code)
+    assert [401, 200] == codes
+
+
+async def test_no_answer_is_kept_by_a_cache(scene: Scene) -> None:
+    """Nor is one whose model the framework turns into JSON, nor an error."""
+    done = await scene.send("GET", "/api/things/x", scene.person())
+    refused = await scene.send("GET", "/api/things/x")
+    expected = [("no-store", "nosniff")] * 2
+    assert expected == [
+        (one.headers["Cache-Control"], one.headers["X-Content-Type-Options"])
+        for one in (done, refused)
+    ]
+
+
 async def test_a_session_from_another_network_is_none(scene: Scene) -> None:
     """Whatever a header says of where the request came from."""
     headers = {**scene.person(), "X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"}

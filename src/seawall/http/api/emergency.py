@@ -20,6 +20,7 @@ from seawall.app.try_limits import Where
 from seawall.core.access.emergency import TYPED_MOST, Finding, Reason
 from seawall.core.access.vocabulary import Action, On
 from seawall.core.ledger.facets import moment_text
+from seawall.core.policy.purpose import Purpose
 from seawall.core.registers.spec import Name
 from seawall.http.api.guard import Rules, ruled, session_name, set_session
 from seawall.http.api.shapes import Body
@@ -218,14 +219,20 @@ def _accesses(room: APIRouter, api: Api, glass: EmergencyAccess) -> None:
 
     @room.post("/emergencies", summary="Break the glass for one patient", status_code=201)
     @ruled(_BOUNDED)
-    async def begun(body: BeginBody, caller: Caller = Depends(api.caller)) -> BegunShown:
+    async def begun(
+        body: BeginBody, caller: Caller = Depends(api.asking(Action.BREAK_GLASS, Purpose.TREATMENT))
+    ) -> BegunShown:
         """Open one patient's record to the caller for 60 minutes."""
         asked = Asked(body.patient, body.code.value, body.reason, body.acknowledged)
         return _begun(await glass.begin(caller, asked))
 
     @room.post("/emergencies/{id}/end", summary="End an emergency access before its time")
     @ruled(_BOUNDED)
-    async def ended(id: Id, body: EndBody, caller: Caller = Depends(api.caller)) -> EntryShown:  # noqa: A002  the path's name
+    async def ended(
+        id: Id,  # noqa: A002  the path's name
+        body: EndBody,
+        caller: Caller = Depends(api.asking(None)),
+    ) -> EntryShown:
         """End one's own, or, with a reason, one that the caller may review."""
         return EntryShown(entry=await glass.end(caller, id, body.reason))
 
@@ -247,7 +254,10 @@ def _reviews(room: APIRouter, api: Api, reviews: EmergencyReviews) -> None:
 
     @room.post("/emergencies/{id}/texts", summary="What was typed about an emergency")
     @ruled(_UNKEPT)
-    async def texts(id: Id, caller: Caller = Depends(api.caller)) -> TextsShown:  # noqa: A002  as above
+    async def texts(
+        id: Id,  # noqa: A002  as above
+        caller: Caller = Depends(api.asking(Action.REVIEW_EMERGENCY)),
+    ) -> TextsShown:
         """Open what was typed, for one who may review it."""
         return TextsShown(texts=await reviews.texts(caller, id))
 
@@ -256,7 +266,7 @@ def _reviews(room: APIRouter, api: Api, reviews: EmergencyReviews) -> None:
     async def reviewed(
         id: Id,  # noqa: A002  as above
         body: ReviewBody,
-        caller: Caller = Depends(api.caller),
+        caller: Caller = Depends(api.asking(Action.REVIEW_EMERGENCY)),
     ) -> ReviewedShown:
         """Record what was found of somebody else's emergency."""
         found = await reviews.review(caller, id, body.finding.value, body.reason)
@@ -271,19 +281,25 @@ def _mode(room: APIRouter, api: Api, mode: EmergencyMode) -> None:
 
     @room.post("/emergency-mode", summary="Turn emergency mode on", status_code=201)
     @ruled(_BOUNDED)
-    async def begun(body: ModeBody, caller: Caller = Depends(api.caller)) -> BegunShown:
+    async def begun(
+        body: ModeBody, caller: Caller = Depends(api.asking(Action.EMERGENCY_MODE))
+    ) -> BegunShown:
         """Turn it on for a day."""
         return _begun(await mode.begin(caller, body.code.value, body.reason))
 
     @room.post("/emergency-mode/renew", summary="Let emergency mode last a day from now")
     @ruled(_BOUNDED)
-    async def renewed(body: WhyBody, caller: Caller = Depends(api.caller)) -> BegunShown:
+    async def renewed(
+        body: WhyBody, caller: Caller = Depends(api.asking(Action.EMERGENCY_MODE))
+    ) -> BegunShown:
         """Move its end."""
         return _begun(await mode.renew(caller, body.reason))
 
     @room.post("/emergency-mode/end", summary="Turn emergency mode off")
     @ruled(_BOUNDED)
-    async def ended(body: WhyBody, caller: Caller = Depends(api.caller)) -> EntryShown:
+    async def ended(
+        body: WhyBody, caller: Caller = Depends(api.asking(Action.EMERGENCY_MODE))
+    ) -> EntryShown:
         """Turn it off before its time."""
         return EntryShown(entry=await mode.end(caller, body.reason))
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, StringConstraints
 from starlette.responses import Response
 
 from seawall.app.caller import Caller
+from seawall.core.access.vocabulary import Action
 from seawall.core.policy.purpose import Purpose
 from seawall.http.api.guard import Rules, ruled
 from seawall.http.api.shapes import Body
@@ -56,7 +57,9 @@ def patients_room(api: Api, viewing: ViewPatient) -> APIRouter:
 
     @room.post("/patients/view", summary="See one patient", response_model=PatientShown)
     @ruled(Rules(keeps=False, most=_MOST))
-    async def viewed(body: ViewBody, caller: Caller = Depends(api.caller)) -> Response:
+    async def viewed(
+        body: ViewBody, caller: Caller = Depends(api.asking(Action.VIEW_PATIENT))
+    ) -> Response:
         """Show one patient; the policies are asked once it is known who is meant."""
         found = await viewing.view(caller, body.patient, body.purpose)
         content = {
