@@ -26,7 +26,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(text: str) -> None:
     """Tell a person what is going on, on standard error, so that output stays clean."""
-    console(stderr=True).print(Text(text))
+    console(stderr=True).print(Text(_plain(text, "\n\t")))
 
 
 def print_json(content: Any) -> None:
@@ -48,11 +48,19 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(Text(column), header_style="bold", overflow="fold")
     count = 0
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(_plain(cell)) for cell in row))
         count += 1
     console().print(table)
     if not count:
         console().print(Text("(none)"))
+
+
+def _plain(text: str, kept: str = "") -> str:
+    """Return a text without characters that steer a terminal: their escapes stand for them."""
+    return "".join(
+        one if one.isprintable() or one in kept else one.encode("unicode_escape").decode()
+        for one in text
+    )
 
 
 def print_error(error: Error) -> None:

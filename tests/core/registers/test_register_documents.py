@@ -124,7 +124,7 @@ def test_every_wrong_field_is_named() -> None:
     """A refusal names all the wrong fields at once."""
     error = refusal(document("Endpoint", url="http://x", country="usa", colour="red"))
 
-    assert all(f" {field}: " in error.message for field in ("url", "country", "colour"))
+    assert all(f" {field}: " in error.message for field in ("url", "country", "*"))
 
 
 @pytest.mark.parametrize(
@@ -307,3 +307,39 @@ def test_any_mapping_is_read_or_refused(fields: dict[str, str]) -> None:
     """Whatever a spec holds, nothing but `Invalid` is raised."""
     with pytest.raises(Invalid):
         read_spec(EndpointSpec, "Endpoint", "a", fields)
+
+
+def test_a_name_of_the_writers_making_is_not_repeated() -> None:
+    """A name that is near one of the kind's is a slip, and told; another could be anything."""
+    names = ["titel", "Anna Quackenbush 123-45-6789", "annaquackenbush"]
+    told = refusal(document("UseCase", None, **dict.fromkeys(names, 1))).message
+
+    assert [True, False, False] == [name in told for name in names]
+    assert 2 == told.count("*: extra inputs")
+
+
+def test_many_wrong_fields_are_told_by_their_count() -> None:
+    """The message is short, however many fields the document has."""
+    told = refusal(
+        document("UseCase", None, **{f"no field {at}": 1 for at in range(5_000)})
+    ).message
+
+    assert told.endswith("and 4,990 more")
+    assert len(told) < 600
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\x07", "\u202e", "\u2066", "\x9b", "\r"])
+def test_a_text_that_steers_a_terminal_is_not_applied(sign: str) -> None:
+    """A document that was applied with one is read as it is."""
+    kind, name, spec = read_document(document("UseCase", title=f"Ben{sign}[2J"))
+    with pytest.raises(Invalid) as caught:
+        Register().next_version(kind, name, spec)
+
+    assert "document-text" == caught.value.code
+
+
+def test_lines_and_tabs_are_text() -> None:
+    """Whoever writes a reason may write several lines, as other systems end them too."""
+    kind, name, spec = read_document(document("UseCase", title="one\ntwo\tthree\r\nfour"))
+
+    assert 1 == getattr(Register().next_version(kind, name, spec), "version", None)

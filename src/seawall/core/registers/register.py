@@ -19,7 +19,7 @@ from seawall.core.registers.legal_hold import LegalHoldSpec
 from seawall.core.registers.policy import PolicySpec
 from seawall.core.registers.retention import RetentionSpec
 from seawall.core.registers.role_scope import RoleScopeSpec
-from seawall.core.registers.spec import Document, Spec, canonical_spec, read_spec
+from seawall.core.registers.spec import Document, Spec, canonical_spec, check_plain, read_spec
 from seawall.core.registers.use_case import UseCaseSpec
 from seawall.core.registers.user import UserSpec
 
@@ -121,6 +121,7 @@ class Register:
             if canonical_spec(held.spec) == canonical_spec(spec):
                 return None
             spec.check_change(held.spec)
+        check_plain(kind, spec)
         spec.check_applied()
         return Document(kind, name, held.version + 1 if held else 1, spec)
 

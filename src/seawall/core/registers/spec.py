@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 import orjson
@@ -19,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from seawall.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NAME_PATTERN: Final = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 
@@ -28,6 +30,13 @@ Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 """A country by its ISO 3166-1 alpha-2 code."""
+
+_MOST_NAMED: Final = 10
+_LONGEST_NAMED: Final = 40
+_UNPLAIN: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
+)
+"""Characters that steer a terminal, or turn the order in which a text is shown."""
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 """Text that a person wrote for a person; never empty."""
@@ -99,12 +108,57 @@ def read_spec(model: type[SpecT_co], kind: str, name: str, fields: Mapping[str, 
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'spec'}: {item['msg'].lower()}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        )
+        count, known = error.error_count(), _fields_of(model)
+        items = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = [
+            f"{'.'.join(_place(part, known) for part in item['loc']) or 'spec'}: "
+            f"{item['msg'].lower()}"
+            for item in items[:_MOST_NAMED]
+        ]
+        more = [f"and {count - _MOST_NAMED:,} more"] if count > _MOST_NAMED else []
         raise Invalid(
             "document-invalid",
-            f"{kind} '{name}' does not have the fields of its kind: {wrong}",
+            f"{kind} '{name}' does not have the fields of its kind: {'; '.join([*wrong, *more])}",
             f"see docs/reference/documents.md for the fields of {kind}",
         ) from None
+
+
+def check_plain(kind: str, spec: Spec) -> None:
+    """Raise `Invalid` (`document-text`) if a text could steer the terminal that shows it.
+
+    It is asked when a document is applied: one that was applied earlier is read as it is.
+    """
+    if any(_UNPLAIN.search(text) for text in _texts(spec.model_dump(mode="json"))):
+        raise Invalid(
+            "document-text",
+            f"a text of this {kind} has a character that steers terminals or turns their writing",
+            "use letters, signs, spaces, tabs and line ends",
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _place(part: str | int, known: frozenset[str]) -> str:
+    """Return a part of a field's place; a name of whoever wrote it only where it is a slip."""
+    if isinstance(part, int) or part in known:
+        return str(part)
+    is_slip = len(part) <= _LONGEST_NAMED and get_close_matches(part, known, 1, cutoff=0.8)
+    return part if is_slip else "*"
+
+
+@cache
+def _fields_of(model: type[Spec]) -> frozenset[str]:
+    """Return the names of all fields of a kind, of what lies in its fields too."""
+    schema = model.model_json_schema()
+    objects = [schema, *schema.get("$defs", {}).values()]
+    return frozenset(name for one in objects for name in one.get("properties", {}))
