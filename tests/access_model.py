@@ -98,7 +98,7 @@ def _person_may(question: Question, purpose: Purpose) -> bool:
         return True
     is_treating = action is Action.VIEW_PATIENT and purpose is Purpose.TREATMENT
     has_emergency = bool(thing.name) and asker.emergency_patient == thing.name
-    return is_treating and has_emergency and bool(asker.roles)
+    return is_treating and has_emergency and Role.CLINICIAN in asker.roles
 
 
 def _is_barred(question: Question) -> bool:

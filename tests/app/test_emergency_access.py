@@ -12,8 +12,9 @@ from key_scene import ANN, BEN, CLINIC
 from seawall.app.caller import Caller
 from seawall.app.emergencies import EmergencySteps
 from seawall.core.access.emergency import ACCESS_MS, WARNING, Reason
-from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused
+from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Unavailable
 from seawall.core.policy.principal import Principal
+from seawall.core.policy.purpose import Purpose
 from seawall.core.registers.register import read_document
 
 HOUR = 3_600
@@ -261,3 +262,42 @@ async def test_nobody_applies_an_emergency(scene: EmergencyScene) -> None:
     spec = scene.one.current.find(CLINIC, begun.id).spec.model_dump(mode="json")
     with pytest.raises(Invalid, match="document-envelope"):
         read_document({"kind": "Emergency", "name": "mine", "spec": spec})
+
+
+async def begin_and_end(scene: EmergencyScene, person: str = "carla") -> str:
+    """Begin an access and end it at once; return the code of the refusal to begin, or empty."""
+    try:
+        begun = await scene.one.glass.begin(scene.caller(person), scene.asked())
+    except Error as error:
+        return error.code
+    await scene.one.glass.end(scene.caller(person), begun.id)
+    return ""
+
+
+async def test_a_script_opens_no_clinics_records(scene: EmergencyScene) -> None:
+    """Three accesses of one person in an hour, one after the other; a colleague begins more."""
+    codes = []
+    for _ in range(4):
+        codes.append(await begin_and_end(scene))
+        scene.clock.advance(600)
+    other = await begin_and_end(scene, "cyrus")
+    scene.clock.advance(1_200)
+    assert (["", "", "", "emergency-many"], "", "") == (codes, other, await begin_and_end(scene))
+
+
+async def test_whose_role_is_taken_has_no_access_any_more(scene: EmergencyScene) -> None:
+    """A clinician who became a developer sees the patient no more."""
+    await scene.one.glass.begin(scene.caller("carla"), scene.asked())
+    spec = {"title": "Carla", "roles": ["developer"]}
+    document = {"kind": "User", "name": "carla", "spec": spec}
+    await scene.one.documents.apply(Principal("operator", "tests", CLINIC), [document])
+    seen = scene.one.viewing.view(scene.caller("carla"), "MRN-1", Purpose.TREATMENT)
+    assert "access-refused" == await code_of(seen)
+
+
+async def test_a_beginning_in_doubt_is_alarmed(scene: EmergencyScene) -> None:
+    """It may be in the ledger though nobody said so."""
+    scene.ledger.failing["emergency.begin"] = Unavailable("ledger-slow", "no answer")
+    asked = scene.one.glass.begin(scene.caller("carla"), scene.asked())
+    assert "ledger-slow" == await code_of(asked)
+    assert [("emergency-access", CLINIC, None)] == scene.notifier.alarms

@@ -10,6 +10,7 @@ from emergency_scene import TYPED, EmergencyScene
 from key_scene import ANN, BEN, CLINIC
 from seawall.app.caller import Caller
 from seawall.app.emergency_reviews import EmergencyHistory
+from seawall.app.entries import entry
 from seawall.app.index_ledger import IndexLedger
 from seawall.core.errors import Conflict, Invalid, Refused
 from seawall.core.policy.principal import Principal
@@ -230,3 +231,17 @@ async def test_a_late_review_alarms_once_a_day(scene: EmergencyScene) -> None:
     await scene.one.reviews.check()
     assert [0, 0, 1, 1, 2] == counts
     assert 2 == scene.alarms.count("emergency-review-overdue")
+
+
+async def test_what_was_begun_before_the_end_is_counted_after_it(scene: EmergencyScene) -> None:
+    """By the id that the entry says, whenever it was recorded."""
+    begun = await break_glass(scene)
+    carla = scene.caller("carla")
+    under = scene.one.current.said(carla, [ANN])
+    await scene.one.glass.end(carla, begun.id)
+    for seconds in (0, 5):
+        scene.clock.advance(seconds)
+        body = entry("patient.view", carla.principal, scene.clock, patients=[ANN], **under)
+        await scene.ledger.append(CLINIC, body)
+    told = await scene.one.history.told(CLINIC, begun.id)
+    assert ({"patient.view": 2}, True) == (told.did, told.is_all)

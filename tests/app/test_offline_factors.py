@@ -11,6 +11,7 @@ import pytest
 
 from emergency_scene import NETWORK, EmergencyScene
 from key_scene import ANN, CLINIC
+from seawall.app.entries import entry
 from seawall.app.offline_factors import FACTOR, MadeKit, SignedInOffline
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.try_limits import Where
@@ -174,8 +175,10 @@ async def test_a_use_alarms_and_is_reviewed(kit: Kit) -> None:
     await kit.use()
     [said] = kit.scene.said("emergency.begin")
     assert ("offline", "provider-down", []) == (said["what"], said["reason"], said["patients"])
+    before = kit.scene.one.history.due(CLINIC)
+    kit.scene.clock.advance(8 * 3_600)
     due = kit.scene.one.history.due(CLINIC)
-    assert ["review the offline sign-in"] == [one.what for one in due]
+    assert ([], ["review the offline sign-in"]) == (before, [one.what for one in due])
     assert "offline-sign-in" in kit.scene.alarms
     await kit.scene.one.reviews.review(kit.scene.caller("pia"), said["emergency"], "unclear", WHY)
     assert [] == kit.scene.one.history.due(CLINIC)
@@ -327,3 +330,24 @@ async def test_making_one_is_an_alarm(kit: Kit) -> None:
     [said] = kit.scene.said("offline.enrol", SYSTEM_LOG)
     assert ["factors-changed"] == kit.scene.alarms
     assert "carla" == said["person"]
+
+
+async def test_it_is_not_reviewed_before_its_session_is_over(kit: Kit) -> None:
+    """What the session did until then is counted, and is somebody's to review."""
+    done = await kit.use()
+    pia, name = kit.scene.caller("pia"), kit.scene.said("emergency.begin")[0]["emergency"]
+    with pytest.raises(Conflict, match="emergency-state"):
+        await kit.scene.one.reviews.review(pia, name, "appropriate", WHY)
+    kit.scene.clock.advance(600)
+    carla = await kit.scene.one.sessions.identify(done.session, NETWORK)
+    body = entry("phi.open", carla.principal, kit.scene.clock, patients=[ANN])
+    await kit.scene.ledger.append(CLINIC, body)
+    kit.scene.clock.advance(8 * 3_600)
+    assert {"phi.open": 1} == (await kit.scene.one.history.told(CLINIC, name)).did
+
+
+async def test_a_use_whose_obligation_is_in_doubt_is_alarmed(kit: Kit) -> None:
+    """It may be in the ledger though nobody said so."""
+    kit.scene.ledger.failing["emergency.begin"] = Unavailable("ledger-slow", "no answer")
+    assert "ledger-slow" == await kit.refusal()
+    assert ("offline-sign-in", CLINIC, None) == kit.scene.notifier.alarms[-1]

@@ -404,7 +404,9 @@ def test_what_is_no_time_is_told(text: str) -> None:
     assert ("time-invalid", "until is not a time") == (invalid.value.code, invalid.value.message)
 
 
-@pytest.mark.parametrize("field", ["actor", "patient", "use-case", "endpoint", "action", "outcome"])
+@pytest.mark.parametrize(
+    "field", ["actor", "patient", "use-case", "endpoint", "action", "outcome", "emergency"]
+)
 @pytest.mark.parametrize("value", ["Abdul Koepp", "", "MR-448812", "client/" + "a" * 99, "a\nb"])
 def test_a_filter_that_is_no_value_of_its_facet_is_not_repeated(field: str, value: str) -> None:
     """Somebody types a name or a record number: it is refused, and in no word of the error."""
@@ -441,6 +443,7 @@ def test_a_query_survives_being_sent() -> None:
         "endpoint": "sandbox",
         "action": "exchange.intent",
         "outcome": "no-agreement",
+        "emergency": "access-6148f3f843bc4e25-1",
         "since": "2026-03-01T00:00:00.001Z",
         "until": "2h",
         "before": "7",

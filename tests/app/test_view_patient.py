@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from emergency_scene import EmergencyScene
@@ -156,3 +158,22 @@ async def test_of_a_shredded_patient_nothing_is_there(scene: EmergencyScene) -> 
 def test_everything_that_is_held_has_a_class() -> None:
     """A new field of what is known of a patient is shown to nobody until it has one."""
     assert set(KnownIdentifiers.__dataclass_fields__) == set(CLASSES)
+
+
+async def test_an_access_that_ends_meanwhile_shows_nothing(scene: EmergencyScene) -> None:
+    """Ended between the question and the entry; the view is counted all the same."""
+    carla = scene.caller("carla")
+    begun = await scene.one.glass.begin(carla, scene.asked())
+    append = scene.ledger.append
+
+    async def ending_first(log: str, body: Any, writes: Any = ()) -> Any:
+        """End the access on the other replica before the view is recorded."""
+        if body["action"] == "patient.view":
+            scene.clock.advance(1)
+            await scene.two.glass.end(carla, begun.id)
+        return await append(log, body, writes)
+
+    scene.ledger.append = ending_first  # type: ignore[method-assign]
+    assert "emergency-over" == await refusal(scene, "carla")
+    told = await scene.one.history.told(CLINIC, begun.id)
+    assert {"patient.view": 1} == told.did

@@ -8,11 +8,13 @@ one patient, 60 minutes and the alarm are practice.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seawall.core.access.emergency import (
     ACCESS_MS,
+    MOST_ACCESSES,
     REVIEW_HOURS,
     WARNING,
     WARNINGS,
@@ -22,7 +24,7 @@ from seawall.core.access.emergency import (
 )
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import Action, On
-from seawall.core.errors import Conflict, Invalid, Missing
+from seawall.core.errors import Conflict, Invalid, Missing, Refused, Unavailable
 from seawall.core.policy.purpose import HL7_CODES, Purpose
 from seawall.core.registers.emergency import EmergencySpec
 from seawall.core.registers.user import UserSpec
@@ -136,6 +138,7 @@ class EmergencyAccess:
             raise _unknown()
         await self._documents.refresh()
         self._refuse_second(tenant, person)
+        self._refuse_many(tenant, person)
         name, now_ms = self._current.next_name(tenant, "access", person), self._clock.now_ms()
         sealed = await self._typed.seal(tenant, patient, name, typed)
         spec = EmergencySpec(
@@ -184,6 +187,21 @@ class EmergencyAccess:
                 "end it first, then begin the next",
             )
 
+    def _refuse_many(self, tenant: str, person: str) -> None:
+        since_ms = self._clock.now_ms() - ACCESS_MS
+        begun = [
+            one
+            for one in self._current.all(tenant)
+            if (one.spec.what, one.spec.person) == ("access", person)
+            and one.spec.began_ms > since_ms
+        ]
+        if len(begun) >= MOST_ACCESSES:
+            raise Refused(
+                "emergency-many",
+                f"you began {MOST_ACCESSES} emergency accesses within an hour",
+                "wait until an hour is over since the first of them, or let a colleague begin it",
+            )
+
     async def _keep(
         self, allowed: Allowed, name: str, spec: EmergencySpec, sealed: Sealed
     ) -> Begun:
@@ -213,6 +231,10 @@ class EmergencyAccess:
             # Another process began one for the same person meanwhile.
             await self._documents.refresh()
             self._refuse_second(principal.tenant, principal.name)
+            raise
+        except (Unavailable, asyncio.CancelledError):
+            # Whether it began is not known: whoever reviews hears of it rather than not.
+            self._notifier.alarm("emergency-access", principal.tenant, None)
             raise
         self._notifier.alarm("emergency-access", principal.tenant, entry)
         return Begun(name, spec.until_ms, entry)

@@ -8,6 +8,7 @@ It ends by itself after a day unless somebody renews it, and is reviewed.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from seawall.app.emergency_access import Begun, read_reason
 from seawall.core.access.emergency import MODE_MS, REVIEW_HOURS, Reason, check_typed
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import Action, On
-from seawall.core.errors import Conflict, Invalid, Missing
+from seawall.core.errors import Conflict, Invalid, Missing, Unavailable
 from seawall.core.ledger.facets import moment_text
 from seawall.core.registers.emergency import EmergencySpec
 
@@ -130,6 +131,10 @@ class EmergencyMode:
             # Another process turned it on meanwhile.
             await self._documents.refresh()
             self._refuse_second(tenant)
+            raise
+        except (Unavailable, asyncio.CancelledError):
+            # Whether it is on now is not known: whoever reviews hears of it rather than not.
+            self._notifier.alarm("emergency-mode", tenant, None)
             raise
         self._notifier.alarm("emergency-mode", tenant, entry)
         return Begun(name, spec.until_ms, entry)

@@ -1,7 +1,7 @@
 """Emergencies are looked at afterwards: what was done, by somebody else, within three days.
 
-What was done under an emergency access is read out of the ledger: every entry of that
-patient by that person between its beginning and its end, marked as an emergency's or not.
+What was done under an emergency access is read out of the ledger: every entry that says it
+was, and every other of that patient by that person between its beginning and its end.
 Reviewing activity is law (45 CFR 164.308(a)(1)(ii)(D)); by when, and that nobody reviews
 their own, is practice.
 """
@@ -27,7 +27,6 @@ from seawall.core.access.emergency import (
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import Action, On, Role
 from seawall.core.errors import Conflict, Invalid, Refused
-from seawall.core.identity.session import ABSOLUTE_SECONDS
 from seawall.core.ledger.encoding import decode
 from seawall.core.ledger.facets import moment_of, moment_text
 from seawall.core.registers.emergency import Reviewed
@@ -179,10 +178,12 @@ class EmergencyHistory:
 
     async def _told(self, tenant: str, document: Document[EmergencySpec], now_ms: int) -> Told:
         spec = document.spec
-        did, is_all = await self._did(tenant, spec)
+        did, is_all = await self._did(tenant, document.name, spec)
         return Told(document.name, spec, spec.state(now_ms), did, is_all)
 
-    async def _did(self, tenant: str, spec: EmergencySpec) -> tuple[dict[str, int], bool]:
+    async def _did(
+        self, tenant: str, name: str, spec: EmergencySpec
+    ) -> tuple[dict[str, int], bool]:
         """Count what a person did while an emergency of theirs lasted; for a mode, what began."""
         since_ms, until_ms = spec.began_ms, over_ms(spec)
         if spec.what == "mode":
@@ -192,27 +193,30 @@ class EmergencyHistory:
                 if since_ms <= one.spec.began_ms < until_ms and one.spec.what != "mode"
             ]
             return dict(Counter(began)), True
-        facets = [("actor", f"user/{spec.person}")]
-        if spec.patient is not None:
-            facets.append(("patient", spec.patient))
-        else:
-            # A sign-in is of a moment; what was done is what its session could do.
-            until_ms = since_ms + ABSOLUTE_SECONDS * 1000
-        query = Query(tuple(facets), since_ms=since_ms, until_ms=until_ms, last=self._page)
+        actor = ("actor", f"user/{spec.person}")
+        of_patient = () if spec.patient is None else (("patient", spec.patient),)
+        # What was begun before the end is recorded after it, or in the same millisecond.
+        queries = (
+            Query((actor, *of_patient), since_ms=since_ms, until_ms=until_ms, last=self._page),
+            Query((actor, ("emergency", name)), last=self._page),
+        )
         counts: Counter[str] = Counter()
         is_all = True
         for log in await line_of(self._store, tenant):
             if self._indexing is not None:
                 await self._indexing.caught_up(log)
-            is_all = await self._count(log, query, counts) and is_all
+            seen: dict[int, str] = {}
+            for query in queries:
+                is_all = await self._collect(log, query, seen) and is_all
+            counts.update(seen.values())
         return {name: n for name, n in counts.items() if name not in _OWN_ACTIONS}, is_all
 
-    async def _count(self, log: str, query: Query, counts: Counter[str]) -> bool:
-        """Count a log's entries by action, page by page; say whether that were all."""
+    async def _collect(self, log: str, query: Query, seen: dict[int, str]) -> bool:
+        """Take the actions of a log's entries, page by page; say whether that were all."""
         for _ in range(_PAGES):
             page = await self._store.find(log, query)
             bodies = [decode(raw) for _, raw in page]
-            counts.update(str(body["action"]) for body in bodies)
+            seen.update((index, str(body["action"])) for (index, _), body in zip(page, bodies))  # noqa: B905  of one page
             if len(page) < self._page:
                 return True
             first = min((moment_of(body), index) for (index, _), body in zip(page, bodies))  # noqa: B905  of one page

@@ -9,6 +9,7 @@ made, so that nothing works twice. 45 CFR 164.312(a)(2)(ii), 164.308(a)(7)(ii)(C
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,9 +18,9 @@ from seawall.app.entries import entry
 from seawall.app.factors import OFFLINE_FACTOR, SIGN_IN
 from seawall.app.ports import SYSTEM_LOG, EndSessions, KeepSealed, KeepSession, Query
 from seawall.app.successions import line_of
-from seawall.core.access.emergency import REVIEW_HOURS, Reason
+from seawall.core.access.emergency import OFFLINE_MS, REVIEW_HOURS, Reason
 from seawall.core.access.question import FRESH_MS
-from seawall.core.errors import Conflict, Missing, Refused, Tampered
+from seawall.core.errors import Conflict, Missing, Refused, Tampered, Unavailable
 from seawall.core.identity.offline import CODE_BYTES, CODES, METHODS, OFFLINE, OfflineKit, code_of
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.grant import Grant, terms
@@ -339,7 +340,7 @@ class OfflineFactors:
             person=person.name,
             reason=reason,
             began_ms=now_ms,
-            until_ms=now_ms,
+            until_ms=now_ms + OFFLINE_MS,
             review_hours=self._review_hours,
         )
         left = _TRIES
@@ -351,7 +352,7 @@ class OfflineFactors:
                 "patients": [],
                 "outcome": "emergency",
                 "reason": reason.value,
-                "until": now_ms,
+                "until": spec.until_ms,
             }
             try:
                 index = await self._steps.begin(by, name, spec, said, None)
@@ -361,6 +362,10 @@ class OfflineFactors:
                 if not left:
                     raise
                 await self._documents.refresh()
+            except (Unavailable, asyncio.CancelledError):
+                # Whether it was told is not known: whoever reviews hears of it rather than not.
+                self._notifier.alarm("offline-sign-in", person.tenant, None)
+                raise
             else:
                 self._notifier.alarm("offline-sign-in", person.tenant, index)
                 return

@@ -145,6 +145,7 @@ class ViewPatient:
         grant = await self._record(
             allowed, purpose, patient, shown=shown, answers=answers, under=under
         )
+        await self._refuse_ended(caller, patient, under, grant)
         fields: dict[str, Any] = json.loads(await self._keys.open(held, grant))
         return Viewed(
             patient,
@@ -175,6 +176,20 @@ class ViewPatient:
         )
         error.entry = (await self._ledger.append(caller.principal.tenant, body)).index
         raise error
+
+    async def _refuse_ended(
+        self, caller: Caller, patient: str, under: Mapping[str, str], grant: Grant
+    ) -> None:
+        """Show nothing under an access that ended before the entry; that it was asked is told."""
+        await self._documents.refresh()
+        if under and under != self._emergencies.said(caller, [patient]):
+            error = Refused(
+                "emergency-over",
+                "the emergency access ended meanwhile",
+                "ask again: without an emergency access your role's scope applies",
+            )
+            error.entry = grant.receipt.index
+            raise error
 
     async def _record(
         self,

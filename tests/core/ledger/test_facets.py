@@ -59,3 +59,8 @@ def test_an_entry_matches_within_a_half_open_time() -> None:
     assert not matches(INTENT, [("patient", "b")], None, at)
     assert not matches(INTENT, [("patient", "b")], at + 1)
     assert not matches(INTENT, [("patient", "c")])
+
+
+def test_what_is_done_under_an_emergency_is_found_by_it() -> None:
+    """Whenever it was recorded."""
+    assert ("emergency", "access-1") in facets_of({**INTENT, "emergency": "access-1"})

@@ -14,12 +14,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from seawall.core.errors import Conflict, Invalid
+from seawall.core.identity.session import ABSOLUTE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ACCESS_MS: Final = 3_600_000
 """How long an emergency access lasts: 60 minutes, and no renewal."""
+MOST_ACCESSES: Final = 3
+"""So many accesses a person begins in the time of one: a script opens no clinic's records."""
+OFFLINE_MS: Final = ABSOLUTE_SECONDS * 1_000
+"""How long a sign-in by an offline factor is under way: as long as its session can last."""
 MODE_MS: Final = 86_400_000
 """How long emergency mode lasts, unless it is renewed."""
 REVIEW_HOURS: Final = 72

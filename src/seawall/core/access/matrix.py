@@ -25,7 +25,7 @@ _ASKING: Final = "asking"
 _USE_CASE: Final = "its-own"
 _PATIENT: Final = "a-patient"
 EMERGENCY: Final = "emergency"
-"""The column of somebody who has an emergency access to the patient, in whatever role."""
+"""The column of what a clinician's emergency access to the patient opens."""
 SERVICE: Final = "use case"
 """The column of a service that has a use case, and no power."""
 _SHORT: Final[dict[str, str]] = {
@@ -58,8 +58,7 @@ After the action, what it needs besides: f a factor of the last five minutes, r 
 p a purpose.
 Every person needs two factors for anything; a service needs neither these nor a fresh one.
 * marks what stops, in whole or in part, while emergency mode is on.
-emerg, emergency: who has an emergency access to this one patient under way, in a role that by \
-itself opens none.
+emerg, emergency: what an emergency access to this one patient opens, while a clinician has it.
 case, use case: a service, under a use case that its own document names. The other columns of \
 services are its powers: may_apply, may_audit, may_audit_system, may_manage_keys, may_provision.
 Nobody changes or resets themselves, or reviews what concerns themselves; answer-review is the \
@@ -190,8 +189,9 @@ def _asker(column: str, action: Action) -> Asker:
         return Asker(client, frozenset({Role.SERVICE}), powers, cases)
     person = Principal("user", _ASKING, _TENANT)
     if column == EMERGENCY:
-        # A role that by itself opens no patient shows what the emergency access does.
+        # Of the rest a role that by itself opens no patient shows what the access does.
         role = Role.DATA_SCIENTIST if ACTS[action].on is On.PATIENT else None
+        role = Role.CLINICIAN if action is Action.VIEW_PATIENT else role
         roles = frozenset({role} if role else ())
         return Asker(
             person, roles, has_second_factor=True, factor_age_ms=0, emergency_patient=_PATIENT

@@ -1,6 +1,7 @@
 """By what an entry can be found: time, actor, patient, use case, endpoint, action, outcome.
 
-A facet is a pair of a name and a value; an entry has each pair once. The index
+The emergency under which something was done is one more. A facet is a pair of a name and a
+value; an entry has each pair once. The index
 that is made of them is a projection: it can be thrown away and made again from
 the entries, and it holds nothing that they do not hold.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 ANY: Final = ("any", "")
 """The pair that every entry has: it finds entries by their time alone."""
 
-FACETS: Final = ("actor", "patient", "use-case", "endpoint", "action", "outcome")
+FACETS: Final = ("actor", "patient", "use-case", "endpoint", "action", "outcome", "emergency")
 """The names by which entries can be asked for."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,10 @@ _FORMS: Final = {
     "endpoint": (NAME_PATTERN, "the name of an Endpoint document"),
     "action": (r"[a-z][a-z-]*(\.[a-z][a-z-]*)*", "an action, such as exchange.intent"),
     "outcome": (r"[a-z][a-z0-9-]*", "how an exchange ended, or an error's code"),
+    "emergency": (
+        r"(access|mode|offline)(-[0-9a-f]{16})?-[0-9]{1,9}",
+        "the id of an emergency, such as mode-1",
+    ),
 }
 _MOMENT: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?)?", re.ASCII
@@ -66,6 +71,8 @@ def _found(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     outcome = entry.get("outcome") or entry.get("code")
     if outcome:
         yield "outcome", str(outcome)
+    if entry.get("emergency"):
+        yield "emergency", str(entry["emergency"])
 
 
 def moment_of(entry: Mapping[str, Any]) -> int:

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 from seawall.core.access.emergency import (
     ACCESS_MS,
     MODE_MS,
+    OFFLINE_MS,
     REVIEW_HOURS,
     WARNINGS,
     Finding,
@@ -95,7 +96,7 @@ class EmergencySpec(Spec):
     def _whole(self) -> EmergencySpec:
         """Refuse what no emergency is: an access without a patient, or longer than it may be."""
         latest = max([self.began_ms, *(step.at_ms for step in self.renewed)])
-        longest = {"access": ACCESS_MS, "mode": MODE_MS, "offline": 0}[self.what]
+        longest = {"access": ACCESS_MS, "mode": MODE_MS, "offline": OFFLINE_MS}[self.what]
         is_access = self.what == "access"
         if (
             (self.patient is not None) != is_access
