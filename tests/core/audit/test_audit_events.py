@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -140,7 +141,18 @@ def test_an_event_names_its_own_patient_alone(entry: dict[str, Any]) -> None:
             {**INTENT, "patients": [PATIENT]},
             "IHE.BasicAudit.PrivacyDisclosure.Source",
         ),
+        (
+            "phi.open",
+            {"patients": [PATIENT], "decision": DECISION, "for_user": "ann"},
+            "IHE.BasicAudit.PatientRead",
+        ),
+        (
+            "exchange.intent",
+            {**INTENT, "patients": [PATIENT], "for_user": "ann"},
+            "IHE.BasicAudit.PrivacyDisclosure.Source",
+        ),
         ("token.issue", {"token": "74a336a91a050afab643a4da"}, "IHE.IUA.71"),
+        ("token.issue", {"token": "74a336a91a050afab643a4da", "person": "ann"}, "IHE.IUA.71"),
         ("dataset.seal", {"dataset": "visits"}, "IHE.BasicAudit.Create"),
         ("dataset.open", {"dataset": "visits", "decision": DECISION}, "IHE.BasicAudit.Read"),
     ],
@@ -181,6 +193,8 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("exchange.outcome", {"outcome": "something-new"}, ("rest", "operation", "E", "8")),
         ("exchange.refuse", {"code": "no-agreement"}, ("110113", "110132", "E", "8")),
         ("token.issue", {"token": "74"}, ("110114", "ITI-71", "E", "0")),
+        ("token.person", {"token": "74"}, ("110114", "token.person", "E", "0")),
+        ("token.revoke", {"token": "74"}, ("110114", "token.revoke", "D", "0")),
         ("ledger.read", {"what": "list"}, ("110101", "ledger.read", "R", "0")),
         ("ledger.archive", {"upto": 256}, ("110106", "archive", "R", "0")),
         ("ledger.retain", {"years": 7}, ("110101", "ledger.retain", "U", "0")),
@@ -322,6 +336,70 @@ def test_what_is_done_under_an_emergency_access_says_so(
     ]
 
     assert [expected, expected] == said
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("exchange.intent", {**INTENT, "patients": [PATIENT]}),
+        ("exchange.refuse", {"decision": DECISION, "patients": []}),
+        ("phi.open", {"decision": DECISION, "patients": [PATIENT]}),
+    ],
+)
+def test_a_person_who_is_acted_for_is_an_agent_who_did_not_ask(
+    action: str, fields: dict[str, Any]
+) -> None:
+    """The client asks; the person is a human user of the tenant besides."""
+    [event] = events(action, for_user="ann", **fields)
+    person = agent(event, "humanuser")
+
+    assert ("harborview/ann", "https://seawall.example/sid/person", "ann", False) == (
+        *(person["who"]["identifier"][name] for name in ("value", "system")),
+        *(person["name"], person["requestor"]),
+    )
+    assert ["harborview/app"] == [
+        one["who"]["identifier"]["value"] for one in event["agent"] if one["requestor"]
+    ]
+
+
+def test_an_exchange_for_nobody_has_no_person() -> None:
+    """A client that acts for itself is alone with Seawall."""
+    [event] = events("exchange.refuse", decision=DECISION, patients=[])
+
+    assert 2 == len(event["agent"])
+
+
+def test_the_policies_that_determined_it_are_the_askers_policy() -> None:
+    """After the documents, each in a naming system of the log's host."""
+    decision = {**DECISION, "policies": ["service.asks-models", "clinician.treats"]}
+    [event] = events("exchange.intent", **{**INTENT, "decision": decision}, patients=[PATIENT])
+
+    assert [
+        "https://seawall.example/sid/policy/service.asks-models",
+        "https://seawall.example/sid/policy/clinician.treats",
+    ] == agent(event, "110150")["policy"][4:]
+
+
+@pytest.mark.parametrize("action", ["token.issue", "token.person", "token.revoke"])
+def test_a_tokens_events_are_found_by_its_id(action: str) -> None:
+    """Issued, asked for by a person, taken back: the same policy."""
+    [event] = events(action, token="74a336a91a050afab643a4da")
+    [asking] = [one for one in event["agent"] if one["requestor"]]
+
+    assert ["urn:ietf:params:oauth:jti:74a336a91a050afab643a4da"] == asking["policy"]
+
+
+def test_a_token_for_a_person_says_that_it_was_exchanged() -> None:
+    """The form's grant is the exchange, and the person is in the details alone."""
+    [event] = events("token.issue", token="74", person="ann", one_patient=True)
+    query = base64.b64decode(event["entity"][0]["query"])
+
+    assert b"grant_type=urn:ietf:params:oauth:grant-type:token-exchange" == query
+    assert ("ann", "true", 2) == (
+        details(event)["person"],
+        details(event)["one_patient"],
+        len(event["agent"]),
+    )
 
 
 def test_an_address_that_the_ledger_does_not_keep_is_unknown() -> None:

@@ -50,7 +50,8 @@ _DOMAIN_NAME: Final = "1"
 def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict[str, Any]]:
     """Return the agents: the client, Seawall, whom it disclosed to, and the person if there is one.
 
-    Exactly one of them is who asked for it.
+    Exactly one of them is who asked for it. Who acts for a person is who asked; the person is an
+    agent besides, as a human user.
     """
     actor = entry.get("actor") if isinstance(entry.get("actor"), dict) else {}
     kind, name = str((actor or {}).get("kind")), (actor or {}).get("name")
@@ -60,7 +61,7 @@ def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict
         asking["purposeOfUse"] = purposes
     if policies := _policies(entry, names):
         asking["policy"] = policies
-    if shape == "token" and "token" in entry:
+    if str(entry.get("action")).startswith("token.") and "token" in entry:
         # RFC 3553, as BALP writes the JWT ID.
         asking["policy"] = [f"urn:ietf:params:oauth:jti:{text(entry['token'])}"]
     is_person, here = kind in _PERSONS, {"address": names.host, "type": _DOMAIN_NAME}
@@ -88,6 +89,11 @@ def agents_of(entry: Mapping[str, Any], shape: Shape, names: Names) -> list[dict
     if is_person:
         person = reference(names.identifier(_PERSONS[kind], f"{whose}/{text(name)}"), text(name))
         agents.append({"type": concept(user), "who": person, "name": text(name), **asking})
+    # The profile of a token has no place for another agent: there it is said in the details.
+    elif shape != "token" and isinstance(acted := entry.get("for_user"), str):
+        person = reference(names.identifier("person", f"{whose}/{text(acted)}"), text(acted))
+        said = {"who": person, "name": text(acted), "requestor": False}
+        agents.append({"type": concept(c.HUMAN_USER), **said})
     return agents
 
 
@@ -138,12 +144,21 @@ def _receiving(entry: Mapping[str, Any], whose: str, names: Names) -> list[dict[
 
 
 def _policies(entry: Mapping[str, Any], names: Names) -> list[str]:
-    """Return the documents that determined the decision, as addresses in our naming system."""
-    return [f"{names.system('document')}/{one}" for one in _documents(entry)]
+    """Return what determined the decision, as addresses in our naming systems.
+
+    The documents, and the policies of access.
+    """
+    documents = [f"{names.system('document')}/{one}" for one in _documents(entry)]
+    policies = [f"{names.system('policy')}/{one}" for one in _decided_by(entry, "policies")]
+    return documents + policies
 
 
 def _documents(entry: Mapping[str, Any]) -> list[str]:
+    return _decided_by(entry, "documents")
+
+
+def _decided_by(entry: Mapping[str, Any], what: str) -> list[str]:
     decision = entry.get("decision")
-    named = decision.get("documents") if isinstance(decision, dict) else None
+    named = decision.get(what) if isinstance(decision, dict) else None
     found = named if isinstance(named, list) else []
     return [text(one).replace(" ", "%20") for one in found[:_POLICIES]]

@@ -56,6 +56,7 @@ RECORD_KEEPER: Final[Code] = ("http://snomed.info/sct", "159541003")
 PATIENT_ADVOCATE: Final[Code] = ("http://snomed.info/sct", "429577009")
 OAUTH_USER: Final[Code] = (AGENT_TYPES, "UserOauthAgent")
 OAUTH_SERVICE: Final[Code] = (AGENT_TYPES, "AuthzOauthService")
+HUMAN_USER: Final[Code] = (f"{_TERMINOLOGY}/extra-security-role-type", "humanuser")
 AUTHORIZATION_SERVER: Final[Code] = (
     f"{_TERMINOLOGY}/extra-security-role-type",
     "authserver",
