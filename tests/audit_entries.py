@@ -432,10 +432,12 @@ FIELDS: Final[dict[str, Any]] = {
             "snapshot": NAMES,
             "note": DIGESTS,
             **dict.fromkeys(("files", "logs", "rows", "size", "written"), NUMBERS),
-        }
+        },
+        optional={"reported": st.just(True)},
     ),
     "backup.drill": st.fixed_dictionaries(
-        {"snapshot": NAMES, "milliseconds": NUMBERS, "rows": NUMBERS, "size": NUMBERS}
+        {"snapshot": NAMES, "milliseconds": NUMBERS, "rows": NUMBERS, "size": NUMBERS},
+        optional={"reported": st.just(True)},
     ),
     "backup.restore": st.fixed_dictionaries(
         {"repository": DIGESTS, "snapshot": NAMES, "made": NAMES, "succeeded": NUMBERS}

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from api_rooms import Rooms
+from api_rooms import RECEIPTS, Rooms
 from api_scene import PERSON, TENANT, code_of
+from seawall.app.backup.recording import reported
 from seawall.app.ports import SYSTEM_LOG
 from seawall.core.access.vocabulary import Action
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
     import httpx
+
+_DRILL: Final[dict[str, Any]] = {
+    "what": "drill",
+    "snapshot": "20260302T093000Z-001122334455",
+    "rows": 1,
+    "size": 2,
+    "milliseconds": 3,
+}
 
 
 @pytest.fixture
@@ -315,10 +324,31 @@ async def _open(rooms: Rooms, **changed: Any) -> httpx.Response:
 
 
 async def test_a_backup_is_recorded(rooms: Rooms) -> None:
-    """By whom the policies let, in the system's log."""
-    said = {"snapshot": "20260302T093000Z-001122334455", "rows": 1, "size": 2}
-    reply = await _post(rooms, "/api/backups", {"what": "drill", **said, "milliseconds": 3})
-    assert reply.json() == {"entry": len(rooms.scene.ledger.bodies(SYSTEM_LOG)) - 1}
+    """By whom the policies let and who holds the keys, in the system's log, as reported."""
+    now_ms = rooms.scene.clock.now_ms()
+    by = f"{TENANT}/{PERSON}"
+    told = reported(_DRILL, receipt_key=RECEIPTS, by=by, at_ms=now_ms)
+    reply = await _post(rooms, "/api/backups", told)
+    bodies = rooms.scene.ledger.bodies(SYSTEM_LOG)
+    assert reply.json() == {"entry": len(bodies) - 1}
+    assert (TENANT, True) == (bodies[-1]["tenant"], bodies[-1]["reported"])
+
+
+async def test_no_role_and_no_power_reports_a_backup_without_the_keys(rooms: Rooms) -> None:
+    """An app of one tenant says nothing for the whole installation; its try is an entry."""
+    before = rooms.scene.ledger.bodies(SYSTEM_LOG)
+    reply = await _post(rooms, "/api/backups", _DRILL)
+    assert (403, "backup-unproven") == (reply.status_code, code_of(reply))
+    assert before == rooms.scene.ledger.bodies(SYSTEM_LOG)
+    last = rooms.scene.ledger.bodies(TENANT)[-1]
+    assert ("access.refused", "backup-unproven") == (last["action"], last["access"]["code"])
+
+
+@pytest.mark.parametrize("what", [[], {}, 1, True, "make", "other"])
+async def test_what_is_neither_is_no_backup(rooms: Rooms, what: Any) -> None:
+    """It is refused in words, whatever it is."""
+    reply = await _post(rooms, "/api/backups", {**_DRILL, "what": what})
+    assert (400, "backup-record-invalid") == (reply.status_code, code_of(reply))
 
 
 async def test_obligations_are_told_by_urgency(rooms: Rooms) -> None:

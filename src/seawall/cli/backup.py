@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from seawall.app.backup.recording import Drilled, last_drill, record_backup, record_drill
+from seawall.app.backup.recording import (
+    Drilled,
+    last_drill,
+    record_backup,
+    record_drill,
+    reported,
+)
 from seawall.app.backup.restore import Wanted
 from seawall.cli.install import OPERATOR
 from seawall.cli.options import DataDir, Json, PassphraseFile, open_installation
@@ -119,14 +125,18 @@ async def _record(installation: Installation, said: dict[str, Any]) -> None:
     settings = installation.settings
     tenant = next(iter(sorted(await installation.store.tenants())), "")
     url = server_url(settings.data_dir)
+    client = f"{tenant}/{OPERATOR}"
     answer = await fetch_token(
         settings,
-        client=f"{tenant}/{OPERATOR}",
+        client=client,
         key_file=settings.data_dir / "clients" / f"{tenant}-{OPERATOR}.jwk",
         url=url,
         authority=settings.authority,
     )
-    await send_backup(url, answer["access_token"], settings.authority, said)
+    # The server believes it for the keys, and not for the token alone.
+    key, now_ms = installation.ring.key("receipts"), installation.clock.now_ms()
+    told = reported(said, receipt_key=key, by=client, at_ms=now_ms)
+    await send_backup(url, answer["access_token"], settings.authority, told)
 
 
 @commands.command()

@@ -139,7 +139,9 @@ class Writer:
         )
         self.payloads = payloads_of(installation.settings)
         """Where exchanges' payloads are kept; None means in the database."""
-        self.record_backup = RecordBackup(ledger=self.ledger, clock=clock)
+        self.record_backup = RecordBackup(
+            ledger=self.ledger, clock=clock, receipt_key=installation.ring.key("receipts")
+        )
         """What makes entries of backups and drills."""
         self.key_room = keys_of(installation, self, key_copies(installation))
         """What rotates, wraps anew and shreds keys."""

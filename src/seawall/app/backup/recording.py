@@ -1,29 +1,36 @@
 """What the ledger says of backups and drills: entries of the system's log, without content.
 
+They are made by a process that holds the data folder, or reported over the API by who
+shows that they hold its keys: which backup counts, and which copies a shredding must
+rewrite, is read from them.
 A drill is addressable: 45 CFR 164.308(a)(7)(ii)(D), testing and revision procedures.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
-from seawall.app.ports import SUCCEEDED, SYSTEM_LOG, Query
+from seawall.app.ports import SUCCEEDED, SYSTEM_LOG, Query, SpendAssertion
+from seawall.core.backup.proof import FRESH_MS, is_proven, report_proof
 from seawall.core.backup.statements import REPOSITORY_ID, SNAPSHOT_NAME
-from seawall.core.errors import Invalid
+from seawall.core.errors import Conflict, Invalid, Refused
 from seawall.core.ledger.encoding import LARGEST_INTEGER, decode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from seawall.app.access import Allowed
     from seawall.app.backup.make import Made
-    from seawall.app.ports import Clock, Ledger, Store
+    from seawall.app.ports import Clock, Ledger, Store, Write
     from seawall.core.policy.principal import Principal
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PLACE: Final = re.compile(r"settings|elsewhere")
+_SPENT: Final = "assertion-reused"
 _PAGE: Final = 200
 """How many entries are read at once: what bounds memory."""
 _NUMBERS: Final = {
@@ -54,32 +61,91 @@ def record_drill(drilled: Drilled) -> dict[str, Any]:
     return asdict(drilled)
 
 
+def reported(said: Mapping[str, Any], *, receipt_key: bytes, by: str, at_ms: int) -> dict[str, Any]:
+    """Return what a terminal reports to a server, with the proof that it holds the keys."""
+    proof = report_proof(receipt_key, by, at_ms, said)
+    return {**said, "reported_ms": at_ms, "proof": proof}
+
+
 class RecordBackup:
     """Makes the entries `backup.make` and `backup.drill`."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, receipt_key: bytes) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._receipt_key = receipt_key
 
     async def record(self, principal: Principal, said: Mapping[str, Any]) -> int:
-        """Make what was done durable in the system's log; return the entry's index.
+        """Make what this process did durable in the system's log; return the entry's index.
 
         `Invalid` if a field is missing, unknown, or not what it should be.
         """
-        what = said.get("what")
+        return await self._append(principal, said)
+
+    async def record_reported(self, allowed: Allowed, told: Mapping[str, Any]) -> int:
+        """Make what a terminal reports durable, as reported, if it shows that it holds the keys.
+
+        Once; else `Refused` (`backup-unproven`), which is an entry of the caller's own log.
+        """
+        said = {name: told[name] for name in told if name not in {"reported_ms", "proof"}}
+        _check(said)
+        by = allowed.caller.principal
+        proof, at_ms = told.get("proof"), told.get("reported_ms")
+        whose, now_ms = f"{by.tenant}/{by.name}", self._clock.now_ms()
+        key = self._receipt_key
+        if not is_proven(key, whose, said, at_ms=at_ms, proof=proof, now_ms=now_ms):
+            raise await self._unproven(allowed)
+        digest = hashlib.sha256(f"backup report {proof}".encode()).hexdigest()
+        spent = SpendAssertion(digest, now_ms + 2 * FRESH_MS)
+        access = allowed.answer.fields()
+        try:
+            return await self._append(by, said, [spent], reported=True, access=access)
+        except Conflict as conflict:
+            if conflict.code != _SPENT:
+                raise
+            raise await self._unproven(allowed) from None
+
+    async def _append(
+        self,
+        principal: Principal,
+        said: Mapping[str, Any],
+        writes: Sequence[Write] = (),
+        **more: Any,
+    ) -> int:
+        what = _check(said)
         fields = {name: value for name, value in said.items() if name != "what"}
-        if what not in _NUMBERS or not _is_sound(str(what), fields):
-            raise Invalid(
-                "backup-record-invalid",
-                "what is to be recorded is no backup and no drill",
-                "docs/reference/ledger-entries.md has the fields of backup.make and backup.drill",
-            )
         if "note" in fields:
             fields["note"] = f"sha256:{fields['note']}"
-        receipt = await self._ledger.append(
-            SYSTEM_LOG, entry(f"backup.{what}", principal, self._clock, **fields)
+        body = entry(f"backup.{what}", principal, self._clock, **fields, **more)
+        return (await self._ledger.append(SYSTEM_LOG, body, writes)).index
+
+    async def _unproven(self, allowed: Allowed) -> Refused:
+        """Record the refusal in the caller's own log; return the error."""
+        error = Refused(
+            "backup-unproven",
+            "nothing shows that whoever reports this holds the installation's keys, just now",
+            "make backups and drills by `seawall backup` and `seawall restore --drill`, with the "
+            "data folder of the server, and a clock that is right",
         )
-        return receipt.index
+        by = allowed.caller.principal
+        answer = {**allowed.answer.fields(), "allowed": False, "code": error.code}
+        said = {"what": allowed.action.value, "on": allowed.resource.on.value, "access": answer}
+        body = entry("access.refused", by, self._clock, **said)
+        error.entry = (await self._ledger.append(by.tenant, body)).index
+        return error
+
+
+def _check(said: Mapping[str, Any]) -> str:
+    """Return whether a backup or a drill is told of; `Invalid` unless every field is sound."""
+    what = said.get("what")
+    fields = {name: value for name, value in said.items() if name != "what"}
+    if not isinstance(what, str) or what not in _NUMBERS or not _is_sound(what, fields):
+        raise Invalid(
+            "backup-record-invalid",
+            "what is to be recorded is no backup and no drill",
+            "docs/reference/ledger-entries.md has the fields of backup.make and backup.drill",
+        )
+    return what
 
 
 def _is_sound(what: str, fields: Mapping[str, Any]) -> bool:

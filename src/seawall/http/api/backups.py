@@ -1,7 +1,8 @@
 """Recording backups and drills that a terminal made, while the server holds the folder.
 
 The backup itself is made by the terminal's own process, which reads beside the server
-and takes nothing from it.
+and takes nothing from it. What the terminal reports counts for the whole installation,
+so it shows that it holds the installation's keys; no role and no power stands in for that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def backups_room(api: Api, recording: RecordBackup) -> APIRouter:
         said: Annotated[dict[str, Any], Body()],
         allowed: Allowed = Depends(api.allow(Action.RECORD_BACKUP)),
     ) -> Response:
-        """Record what was made; its fields are those of backup.make and backup.drill."""
-        return json_response({"entry": await recording.record(allowed.caller.principal, said)})
+        """Record what was made: the fields of backup.make or backup.drill, and their proof."""
+        return json_response({"entry": await recording.record_reported(allowed, said)})
 
     return room
