@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 PATIENT: Final = "0123456789abcdef01234567"
 ITEM: Final = "7e7960d9f47c7acefe73b32f1feaebfc"
+RECEIPTS: Final = b"r" * 32
 _DOCUMENTS: Final = ["Client/app@1", "UseCase/visit-summary@1", "Endpoint/sandbox@1"]
 _PURPOSE: Final = {"name": "treatment", "hl7": "TREAT"}
 _MODEL: Final = {"name": "seawall-sandbox-1", "version": "1", "country": "US"}
