@@ -110,13 +110,14 @@ def documents(
         "changing": ["visit-summary"],
         "admin": [],
         "auditor": [],
+        "operator": [],
     }
     clients = {
         name: {
             "title": f"the client {name}",
             "public_key": {part: value for part, value in keys[name].items() if part != "d"},
             "use_cases": named,
-            "may_apply": name == "admin",
+            "may_apply": name in ("admin", "operator"),
             "may_audit": name in ("admin", "auditor"),
             "may_audit_system": name == "admin",
         }

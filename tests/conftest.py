@@ -82,7 +82,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Clinic
     place = tmp_path_factory.mktemp("clinic")
     settings, passphrase = Settings(place / "data", port=0), Passphrase(PASSPHRASE.encode())
     installation = Installation.create(settings, passphrase)
-    names = ("app", "narrow", "bare", "changing", "admin", "auditor")
+    names = ("app", "narrow", "bare", "changing", "admin", "auditor", "operator")
     keys = {name: new_client_key() for name in names}
     clinic = Clinic(installation, keys, sample_patients())
     secret = settings.data_dir / "secrets" / "sandbox"

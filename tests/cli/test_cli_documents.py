@@ -184,11 +184,7 @@ def test_apply_goes_over_the_api_while_the_server_runs(
     folder = server.clinic.folder
     key = folder / "clients" / "riverside-operator.jwk"
     key.parent.mkdir(exist_ok=True)
-    key.write_text(json.dumps(server.clinic.keys["admin"]), encoding="ascii")
-    public = {n: v for n, v in server.clinic.keys["admin"].items() if n != "d"}
-    spec = {"title": "operator", "public_key": public, "may_apply": True}
-    operator = json.dumps([{"kind": "Client", "name": "operator", "spec": spec}]).encode()
-    server.send("POST", "/api/documents", operator, server.headers("admin"))
+    key.write_text(json.dumps(server.clinic.keys["operator"]), encoding="ascii")
     given = {
         "SEAWALL_DATA_DIR": str(folder),
         "SEAWALL_PASSPHRASE": "correct horse battery staple",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinic import PASSPHRASE, PATIENCE
-from seawall.cli.running import ensure_client_key
 from terminal import Terminal
 
 if TYPE_CHECKING:
@@ -131,17 +130,19 @@ def seawall(server: Server, *command: str) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def operated(server: Server) -> Server:
     """Return the server with an operator's client that may read, by documents over its API."""
-    folder = server.clinic.folder
-    public = ensure_client_key(folder / "clients" / "riverside-operator.jwk")
-    grant(server, public, may_audit=True, may_audit_system=True)
+    key = server.clinic.folder / "clients" / "riverside-operator.jwk"
+    key.parent.mkdir(exist_ok=True)
+    key.write_text(json.dumps(server.clinic.keys["operator"]), encoding="ascii")
+    grant(server, may_audit=True, may_audit_system=True)
     return server
 
 
-def grant(server: Server, public: dict[str, str], **rights: bool) -> None:
-    """Apply the operator's Client document with these rights."""
-    spec = {"title": "operator", "public_key": public, **rights}
+def grant(server: Server, **rights: bool) -> None:
+    """Apply the operator's Client document with these rights, as the operator."""
+    public = {n: v for n, v in server.clinic.keys["operator"].items() if n != "d"}
+    spec = {"title": "operator", "public_key": public, "may_apply": True, **rights}
     document = {"kind": "Client", "name": "operator", "spec": spec}
-    headers = server.headers("admin")
+    headers = server.headers("operator")
     reply = server.send("POST", "/api/documents", json.dumps([document]).encode(), headers)
     assert 200 == reply.status
 
@@ -161,13 +162,12 @@ def test_a_server_records_what_the_terminal_reads(operated: Server) -> None:
 @pytest.mark.parametrize("log", [(), ("--system",)])
 def test_an_operator_without_the_right_is_refused(operated: Server, log: tuple[str, ...]) -> None:
     """Nothing is shown where the server does not record the reading."""
-    public = ensure_client_key(operated.clinic.folder / "clients" / "riverside-operator.jwk")
-    grant(operated, public)
+    grant(operated)
     try:
         process = seawall(operated, "ledger", "show", "0", *log)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
-        grant(operated, public, may_audit=True, may_audit_system=True)
+        grant(operated, may_audit=True, may_audit_system=True)
 
     assert (1, "", True) == (process.returncode, out, "access-refused" in err)
 

@@ -387,12 +387,12 @@ def client_spec(server: Server, named: list[str]) -> dict[str, Any]:
 
 
 def change_client(server: Server, *, use_cases: list[str]) -> None:
-    """Apply the client `changing` over the API."""
+    """Apply the client `changing` over the API, as the terminal does."""
     document = {
         "kind": "Client",
         "name": "changing",
         "spec": client_spec(server, use_cases),
     }
     body = json.dumps([document]).encode()
-    reply = server.send("POST", "/api/documents", body, server.headers("admin"))
+    reply = server.send("POST", "/api/documents", body, server.headers("operator"))
     assert 200 == reply.status
