@@ -116,7 +116,14 @@ PERSON_CHANGES = st.fixed_dictionaries(
         "roles": st.lists(st.sampled_from(["auditor", "clinician"]), max_size=2, unique=True),
         "standing": st.sampled_from(["active", "suspended", "left"]),
     },
-    optional={"sessions": st.just("all"), "delay_ms": NUMBERS, "with": WITH},
+    optional={
+        "sessions": st.just("all"),
+        "account": st.sampled_from(["given", "changed", "taken"]),
+        "asked": st.dictionaries(NAMES, NUMBERS, max_size=2),
+        "delay_ms": NUMBERS,
+        "with": WITH,
+        "access": ACCESS,
+    },
 )
 REVIEW_ANSWERS = st.fixed_dictionaries(
     {

@@ -304,6 +304,19 @@ async def test_a_reason_that_was_never_given_is_missing() -> None:
     assert "reason-unknown" == missing.value.code
 
 
+@pytest.mark.parametrize("who", [ADA, DAN])
+async def test_no_administrator_and_no_holder_reads_a_reason(who: str) -> None:
+    """What somebody typed may tell of care, and is not for whom it is about."""
+    place = await begun()
+    name = item_of(place, DAN, "role/clinician")
+    await place.reviews.answer(answering(BEN), name, "confirmed", "Mrs. Quackenbush asked")
+
+    with pytest.raises(Refused) as refused:
+        await place.reviews.reason(running(who), name)
+
+    assert ("reason-not-yours", []) == (refused.value.code, place.entries("phi.open"))
+
+
 @pytest.mark.parametrize(
     ("by", "name", "reason", "code"),
     [
@@ -396,16 +409,34 @@ async def test_a_reviewer_who_leaves_is_replaced(act: str) -> None:
 
 
 async def test_a_reviewer_whose_role_is_revoked_is_replaced() -> None:
-    """One answer takes the deputy's role, and what the deputy was asked, others are asked."""
+    """One answer takes the deputy's role, and what the deputy was asked, others are asked.
+
+    But not whoever gave that answer: the questions wait for the next privacy officer.
+    """
     place = await begun()
 
     name = item_of(place, BEN, "role/privacy-officer")
     await place.reviews.answer(answering(ADA), name, "revoked", "another is it now")
+    waiting = len(place.reviews.asked(CLINIC, BEN))
+    await place.workforce.join(allowed(), "eve", {"title": "Eve", "roles": ["privacy-officer"]})
 
-    assert ({ADA}, {CLEO, DAN, "portal"}) == (
-        {one.spec.name for one in place.reviews.asked(CLINIC, BEN)},
-        {one.spec.name for one in place.reviews.asked(CLINIC, ADA)},
+    assert (7, 0, 7) == (
+        waiting,
+        len(place.reviews.asked(CLINIC, BEN)),
+        len(place.reviews.asked(CLINIC, "eve")),
     )
+    assert {"eve": 7} == place.entries("person.join")[-1]["asked"]
+
+
+async def test_nobody_takes_over_questions_by_suspending_who_is_asked() -> None:
+    """They wait, also over the next round, and are the reviewer's again afterwards."""
+    place = await begun()
+    await place.workforce.suspend(allowed(ADA), BEN)
+    await place.reviews.close_overdue()
+    taken = len(place.reviews.asked(CLINIC, ADA))
+    await place.workforce.resume(allowed(ADA), BEN)
+
+    assert (1, 7) == (taken, len(place.reviews.asked(CLINIC, BEN)))
 
 
 async def test_questions_that_nobody_can_answer_are_asked_of_who_comes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from people_scene import CLINIC, HOME, TERMINAL, PeopleScene, code_of
@@ -115,3 +117,15 @@ async def test_nobody_gives_themselves_an_account() -> None:
         await place.workforce.change(allowed(ADA), ADA, {"account": ACCOUNT})
 
     assert "own-roles" == refused.value.code
+
+
+async def test_a_user_name_is_one_persons() -> None:
+    """Looked at in the turn of the change, so that two at once do not both get it."""
+    place = await Workplace().open()
+
+    ends = await asyncio.gather(
+        *(place.workforce.change(allowed(), name, {"user_name": "Dup@x"}) for name in (BEN, DAN)),
+        return_exceptions=True,
+    )
+
+    assert ["scim-taken"] == [one.code for one in ends if isinstance(one, Conflict)]

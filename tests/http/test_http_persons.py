@@ -125,8 +125,12 @@ async def test_a_review_is_begun_answered_and_read() -> None:
     answered = await there.ask(BEN, "POST", "/reviewed-grants/q1.0001/answer", answer)
     whole = (await there.ask(BEN, "GET", "/reviews/q1")).json()
     report = await there.ask(BEN, "GET", "/reviews/q1/report")
-    why = await there.ask(ADA, "POST", "/reviewed-grants/q1.0001/reason", {})
+    olga = {"title": "Olga", "roles": ["security-officer"]}
+    await there.ask(ADA, "POST", "/persons/olga/join", olga)
+    why = await there.ask("olga", "POST", "/reviewed-grants/q1.0001/reason", {})
+    barred = await there.ask(ADA, "POST", "/reviewed-grants/q1.0001/reason", {})
 
+    assert (403, "reason-not-yours") == (barred.status_code, code_of(barred))
     assert (201, 200) == (begun.status_code, answered.status_code)
     assert ["q1.0001", "q1.0002"] == [one["item"] for one in asked]
     assert ["revoked", "open"] == [one["answer"] for one in whole["grants"]]

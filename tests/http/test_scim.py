@@ -11,7 +11,7 @@ import pytest
 from desk_scene import ORIGIN, desk
 from seawall.core.errors import Unavailable
 from seawall.http.api.scim import PREFIX
-from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN
+from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN, allowed
 
 VECTORS: Final = {
     file.stem: json.loads(file.read_text())
@@ -106,6 +106,27 @@ async def test_each_person_whom_a_request_changes_is_asked_about(
         response.status_code,
         there.place.spec(DAN),
         len(there.place.workforce.persons(CLINIC)),
+    )
+
+
+@pytest.mark.parametrize(("by_person", "standing"), [(True, "suspended"), (False, "active")])
+async def test_a_provider_ends_only_its_own_suspension(*, by_person: bool, standing: str) -> None:
+    """Its next whole resource says that the person is active, and takes roles all the same."""
+    there = await desk()
+    off = {"op": "replace", "path": "active", "value": False}
+    suspended = {"schemas": [PATCH], "Operations": [off]}
+    if by_person:
+        await there.place.workforce.suspend(allowed(), DAN)
+    await there.scim({"method": "PATCH", "path": f"/Users/{DAN}", "body": suspended})
+
+    body = {"userName": "dan", "active": True, "roles": []}
+    shown = await there.scim({"method": "PUT", "path": f"/Users/{DAN}", "body": body})
+
+    spec = there.place.spec(DAN)
+    assert (standing == "active", standing, frozenset()) == (
+        shown.json()["active"],
+        spec.standing,
+        spec.roles,
     )
 
 

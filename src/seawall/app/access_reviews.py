@@ -41,6 +41,7 @@ from seawall.core.registers.access_review import (
 from seawall.core.registers.obligation import Obligation
 from seawall.core.registers.register import kind_of
 from seawall.core.registers.spec import read_spec
+from seawall.core.registers.user import UserSpec
 from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
@@ -256,9 +257,22 @@ class AccessReviews:
             )
 
     async def reason(self, allowed: Allowed, name: str) -> str:
-        """Open the reason of an answer, under an entry that says so; `Missing` without one."""
+        """Open the reason of an answer, under an entry that says so; `Missing` without one.
+
+        `Refused` to an administrator, who opens no text that somebody typed of care, in
+        whatever other role; and to whom it is about.
+        """
         principal = allowed.caller.principal
         item = self.item(principal.tenant, name)
+        asker = self._documents.register(principal.tenant).find(UserSpec, principal.name)
+        is_theirs = item.spec.holder == "person" and item.spec.name == principal.name
+        roles = frozenset() if asker is None else asker.spec.roles
+        if is_theirs or Role.ADMINISTRATOR in roles:
+            raise Refused(
+                "reason-not-yours",
+                "no administrator reads why somebody answered, nor does the holder of the grant",
+                "ask a security officer who is no administrator",
+            )
         sealed = await self._store.sealed(principal.tenant, REASON, item.name)
         if sealed is None or sealed.digest() != item.spec.reason:
             raise Missing("reason-unknown", "no reason of this answer is kept", "")

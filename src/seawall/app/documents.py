@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -16,6 +17,7 @@ from seawall.app.ports import EndSessions, KeepDocument, SpendAssertion
 from seawall.core.access import standing
 from seawall.core.access.reviewing import after_change
 from seawall.core.errors import Conflict, Missing, Refused, Unavailable
+from seawall.core.registers.access_review import ReviewedGrantSpec
 from seawall.core.registers.policy import check_batch, check_count
 from seawall.core.registers.register import ALL_KINDS, KINDS, Register, read_document
 from seawall.core.registers.spec import Document
@@ -326,6 +328,7 @@ class Documents:
         standing.check_not_own(by, register, document)
         standing.check_client(by, register, document, self.provisioners)
         standing.check_account(by, register, document)
+        standing.check_user_name(register, document)
         standing.check_leaves_someone(register, document, self._clock.today())
         return document
 
@@ -344,7 +347,7 @@ class Documents:
             if document is None:
                 continue
             new = [document]
-            for name, spec in after_change(register, document, now):
+            for name, spec in after_change(by, register, document, now):
                 if (other := register.next_version("ReviewedGrant", name, spec)) is not None:
                     new.append(other)
             made += new
@@ -382,6 +385,15 @@ def _recorded(
         person = Document(first.kind, first.name, first.version, first.spec)
         action, fields = standing.recorded(earlier.spec if earlier else None, person, now)
         said |= fields
+    asked = Counter[str](
+        one.spec.reviewer
+        for one in made
+        if isinstance(one.spec, ReviewedGrantSpec)
+        and (was := register.find(ReviewedGrantSpec, one.name)) is not None
+        and was.spec.reviewer != one.spec.reviewer
+    )
+    if asked:
+        said["asked"] = dict(sorted(asked.items()))
     if others := made[1:]:
         lines = "".join(f"{one.reference} {one.digest()}\n" for one in others)
         digest = hashlib.sha256(lines.encode()).hexdigest()

@@ -112,6 +112,8 @@ class Workforce:
         """
         held = self.person(allowed.resource.tenant, name)
         merged = {**held.spec.model_dump(), **fields}
+        if "standing" in fields and "by_provider" not in fields:
+            merged["by_provider"] = False
         made = read_spec(UserSpec, _KIND, name, merged)
         return await self._keep(allowed, Change(_KIND, name, made, after))
 

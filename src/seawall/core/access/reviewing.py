@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
+    from seawall.core.policy.principal import Principal
     from seawall.core.registers.register import Register
     from seawall.core.registers.spec import Document, Spec
 
@@ -110,12 +111,13 @@ def holding(register: Register, item: ReviewedGrantSpec) -> Document[Spec] | Non
 
 
 def after_change(
-    register: Register, change: Document[Spec], now: datetime
+    by: Principal, register: Register, change: Document[Spec], now: datetime
 ) -> list[tuple[str, ReviewedGrantSpec]]:
     """Return what a person's change does to reviews under way, by the items' names.
 
-    What was asked about somebody who leaves has ended; what nobody could answer any more,
-    since their roles are gone by whichever way, somebody else is asked.
+    What was asked about somebody who leaves has ended. What they cannot answer any more, since
+    their roles are gone by whichever way, somebody else is asked, but never whoever made the
+    change; where nobody else is there it waits for the next person who can.
     """
     spec, earlier = change.spec, register.find(UserSpec, change.name)
     if not isinstance(spec, UserSpec):
@@ -129,34 +131,61 @@ def after_change(
             for held in register.all(ReviewedGrantSpec)
             if held.spec.answer == "open" and (held.spec.holder, held.spec.name) == about
         ]
-    could = earlier is not None and bool(earlier.spec.roles_on(today))
-    if could == bool(spec.roles_on(today)):
+    could, can = works_here(register, change.name, today), works_here(after, change.name, today)
+    if could == can:
         return found
+    actor = by.name if by.kind == "user" else ""
+    able = deputies(after, today)
+    instead = [one for one in able if one != actor]
     ended = {name for name, _ in found}
-    return found + [one for one in moved(after, today) if one[0] not in ended]
+    for held in _orphans(after, today):
+        is_theirs = held.spec.reviewer == change.name
+        to = instead if is_theirs else [change.name] if can and change.name in able else []
+        if held.name not in ended and (one := _asking(after, held, to, today, but=actor)):
+            found.append(one)
+    return found
 
 
 def moved(register: Register, today: date) -> list[tuple[str, ReviewedGrantSpec]]:
-    """Return the open questions that somebody else is to be asked, by the items' names.
+    """Return the questions of those whose own last day is over, for whom is asked instead.
 
-    Their reviewer has no role on this day. What nobody can answer stays where it is, and so
-    does what is asked by a review whose last day is over.
+    By a day that is over nobody gains anything. What a change took from somebody is moved
+    with that change, so that it does not come to whoever made it by waiting.
     """
-    reviews = {one.name: one.spec for one in register.all(AccessReviewSpec)}
-    found: list[tuple[str, ReviewedGrantSpec]] = []
-    instead: list[str] | None = None
-    for held in register.all(ReviewedGrantSpec):
-        item = held.spec
-        review = reviews.get(item.review)
-        is_over = review is None or review.state == "closed" or today > review.due
-        if item.answer != "open" or is_over or works_here(register, item.reviewer, today):
+    instead, found = deputies(register, today), list[tuple[str, ReviewedGrantSpec]]()
+    for held in _orphans(register, today):
+        person = register.find(UserSpec, held.spec.reviewer)
+        if person is None or person.spec.standing != "active" or not person.spec.roles:
             continue
-        instead = deputies(register, today) if instead is None else instead
-        asked = Held(item.holder, item.name, item.grant)
-        other = reviewer_of(register, asked, today, instead)
-        if other is not None:
-            found.append((held.name, item.model_copy(update={"reviewer": other, "asked": today})))
+        if one := _asking(register, held, instead, today):
+            found.append(one)
     return found
+
+
+def _orphans(register: Register, today: date) -> Iterator[Document[ReviewedGrantSpec]]:
+    """Yield the open questions whose reviewer has no role, of reviews that are not over."""
+    reviews = {one.name: one.spec for one in register.all(AccessReviewSpec)}
+    for held in register.all(ReviewedGrantSpec):
+        review = reviews.get(held.spec.review)
+        is_over = review is None or review.state == "closed" or today > review.due
+        is_open = held.spec.answer == "open" and not is_over
+        if is_open and not works_here(register, held.spec.reviewer, today):
+            yield held
+
+
+def _asking(
+    register: Register,
+    held: Document[ReviewedGrantSpec],
+    instead: Sequence[str],
+    today: date,
+    but: str = "",
+) -> tuple[str, ReviewedGrantSpec] | None:
+    """Return a question as somebody else is asked it, but for one person; None for nobody."""
+    item = held.spec
+    other = reviewer_of(register, Held(item.holder, item.name, item.grant), today, instead)
+    if other is None or other == but:
+        return None
+    return held.name, item.model_copy(update={"reviewer": other, "asked": today})
 
 
 def works_here(register: Register, name: str, today: date) -> bool:

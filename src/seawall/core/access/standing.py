@@ -283,6 +283,31 @@ def check_account(by: Principal, register: Register, change: Document[Spec]) -> 
         )
 
 
+def check_user_name(register: Register, change: Document[Spec]) -> None:
+    """Raise `Conflict` (`scim-taken`) if a provider calls somebody else here so already.
+
+    Its next change would else be of either of them.
+    """
+    spec, held = change.spec, register.find(UserSpec, change.name)
+    if not isinstance(spec, UserSpec) or spec.user_name is None:
+        return
+    wanted = spec.user_name.casefold()
+    if held is not None and wanted == (held.spec.user_name or "").casefold():
+        return
+    if any(
+        isinstance(one.spec, UserSpec)
+        and one.spec.standing != "left"
+        and (one.spec.user_name or one.name).casefold() == wanted
+        for one in register
+        if one.name != change.name
+    ):
+        raise Conflict(
+            "scim-taken",
+            "somebody here has this userName",
+            "find them by a filter, and change them",
+        )
+
+
 def account_stays() -> Refused:
     """Return that no client changes by which account somebody signs in."""
     return Refused(

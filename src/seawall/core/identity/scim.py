@@ -69,21 +69,26 @@ def provisioned(document: Document[UserSpec]) -> Provisioned:
 def changed(spec: UserSpec | None, said: Provisioned) -> dict[str, Any]:
     """Return the fields of the document that a provider's word makes of it.
 
-    Who may not sign in is suspended: that they left, a deletion says, or a person.
+    Who may not sign in is suspended: that they left, a deletion says, or a person. Whom a
+    person suspended, a provider does not bring back, whatever it says with the rest.
     """
-    fields = {} if spec is None else spec.model_dump()
+    fields = {} if spec is None else {"by_provider": False, **spec.model_dump()}
     account = {"issuer": said.issuer, "subject": said.subject}
     if None in account.values() and account != {"issuer": None, "subject": None}:
         raise Invalid(
             "scim-value", "an account has no issuer, or no subject", "send both of them, or none"
         )
+    was_suspended = spec is not None and spec.standing == "suspended"
+    by_person = was_suspended and not fields["by_provider"]
+    is_active = said.active and not by_person
     return {
         **fields,
         "account": None if said.issuer is None else account,
         "user_name": said.user_name,
         "external_id": said.external_id,
         "title": said.title,
-        "standing": "active" if said.active else "suspended",
+        "standing": "active" if is_active else "suspended",
+        "by_provider": not is_active and not by_person,
         "roles": said.roles,
     }
 

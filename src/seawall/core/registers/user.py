@@ -23,7 +23,7 @@ from seawall.core.access.vocabulary import Role
 from seawall.core.errors import Refused
 from seawall.core.registers.spec import Name, Spec, Words
 
-_LATER: Final = ("user_name", "left_at")
+_LATER: Final = ("user_name", "left_at", "by_provider")
 """Fields that the first form of the document did not have: left out while they are empty."""
 _FIRST_YEAR: Final = 1970
 
@@ -80,8 +80,13 @@ class UserSpec(Spec):
     left_at: Moment | None = None
     """When the person left, where the standing is `left`; access may have ended later."""
 
+    by_provider: bool = False
+    """Whether the identity provider suspended the person: it ends no other suspension."""
+
     @model_validator(mode="after")
     def _check_left(self) -> Self:
+        if self.by_provider and self.standing != "suspended":
+            raise ValueError("by_provider is for somebody whose standing is suspended")
         if self.left_at is not None and self.standing != "left":
             raise ValueError("left_at is for somebody whose standing is left")
         return self
