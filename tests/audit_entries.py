@@ -139,7 +139,8 @@ REVIEW_ANSWERS = st.fixed_dictionaries(
 
 FIELDS: Final[dict[str, Any]] = {
     "document.apply": st.fixed_dictionaries(
-        {"document": NAMES.map("Endpoint/{}@1".format), "digest": DIGESTS}
+        {"document": NAMES.map("Endpoint/{}@1".format), "digest": DIGESTS},
+        optional={"access": ACCESS},
     ),
     "patient.import": st.fixed_dictionaries(
         {"patients": PATIENTS.map(lambda one: [one]), "identifiers": DIGESTS}
@@ -247,6 +248,46 @@ FIELDS: Final[dict[str, Any]] = {
     "exchange.refuse": st.fixed_dictionaries(
         {"decision": DECISIONS, "patients": MANY, "code": CODES}, optional=FOR_USER
     ),
+    "access.refused": st.fixed_dictionaries(
+        {
+            "what": st.sampled_from(["read-ledger", "open-payload"]),
+            "on": st.sampled_from(["Log", "Payload"]),
+            "access": st.fixed_dictionaries(
+                {"allowed": st.just(False), "policies": st.lists(NAMES), "code": CODES}
+            ),
+        }
+    ),
+    "payload.open": st.fixed_dictionaries(
+        {
+            "exchange": NUMBERS,
+            "part": st.sampled_from(["received", "sent", "answer"]),
+            "patients": MANY,
+            "decision": DECISIONS,
+            "reason": st.fixed_dictionaries({"item": st.just("7e" * 12), "digest": DIGESTS}),
+            "access": ACCESS,
+            "grant": st.fixed_dictionaries(
+                {"kinds": st.just(["exchange.answer"]), "subjects": MANY, "until": NUMBERS}
+            ),
+        }
+    ),
+    **dict.fromkeys(
+        ("session.begin", "session.again"),
+        st.fixed_dictionaries(
+            {
+                "for": NAMES,
+                "by": st.just("openid"),
+                "provider": NAMES,
+                "methods": st.just(["mfa", "otp", "pwd"]),
+            }
+        ),
+    ),
+    "session.refused": st.fixed_dictionaries(
+        {"for": NAMES, "by": st.just("openid"), "provider": NAMES, "code": CODES}
+    ),
+    "session.end": st.fixed_dictionaries(
+        {"for": NAMES, "sessions": st.sampled_from(["one", "others", "all"])},
+        optional={"person": NAMES, "access": ACCESS},
+    ),
     "token.issue": st.fixed_dictionaries(
         {"token": st.just("74a336a91a050afab643a4da")},
         optional={
@@ -281,12 +322,15 @@ FIELDS: Final[dict[str, Any]] = {
     "ledger.archive": st.fixed_dictionaries({"log": st.just(ORIGIN), "upto": NUMBERS}),
     "ledger.retain": st.fixed_dictionaries({"log": st.just(ORIGIN), "years": NUMBERS}),
     "keys.rotate": st.fixed_dictionaries(
-        {"what": st.sampled_from(["root", "tenant"]), "from": NUMBERS}
+        {"what": st.sampled_from(["root", "tenant"]), "from": NUMBERS},
+        optional={"access": ACCESS},
     ),
     "keys.rotated": st.fixed_dictionaries(
         {"what": st.just("root"), "intent": NUMBERS, "to": NUMBERS, "outcome": st.just("rotated")}
     ),
-    "keys.rewrap": st.fixed_dictionaries({"keys": NUMBERS, "to": NUMBERS}),
+    "keys.rewrap": st.fixed_dictionaries(
+        {"keys": NUMBERS, "to": NUMBERS}, optional={"access": ACCESS}
+    ),
     "keys.rewrapped": st.fixed_dictionaries(
         {"intent": NUMBERS, "keys": NUMBERS, "outcome": st.sampled_from(["rewrapped", "failed"])}
     ),
@@ -297,7 +341,8 @@ FIELDS: Final[dict[str, Any]] = {
             "reason": st.just("error"),
             "deleted": st.fixed_dictionaries({"data_keys": NUMBERS, "sealed": NUMBERS}),
             "roots": st.lists(NUMBERS, max_size=3),
-        }
+        },
+        optional={"access": ACCESS},
     ),
     "keys.claim": st.fixed_dictionaries(
         {

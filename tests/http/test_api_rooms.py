@@ -61,6 +61,47 @@ async def test_each_log_is_an_act_of_its_own(rooms: Rooms, log: str, action: Act
     assert ["access-refused"] * 4 == [*codes, code_of(read)]
 
 
+@pytest.mark.parametrize("what", ["export", "produce", "tiles"])
+@pytest.mark.parametrize(
+    ("log", "action"), [("tenant", Action.READ_LEDGER), ("system", Action.READ_SYSTEM_LEDGER)]
+)
+async def test_taking_entries_away_is_an_act_besides_reading(
+    rooms: Rooms, what: str, log: str, action: Action
+) -> None:
+    """It needs a reason, and both to be allowed."""
+    body = {"what": what, "log": log, "reason": "the hospital's audit"}
+    unsaid = code_of(await _post(rooms, "/api/ledger/readings", {"what": what, "log": log}))
+    done = await _post(rooms, "/api/ledger/readings", body)
+    codes = []
+    for forbidden in (action, Action.EXPORT_LEDGER):
+        rooms.scene.policies.forbidden = {forbidden}
+        codes.append(code_of(await _post(rooms, "/api/ledger/readings", body)))
+    assert ("reason-needed", 200) == (unsaid, done.status_code)
+    assert ["access-refused"] * 2 == codes
+
+
+async def test_why_entries_are_taken_away_is_sealed(rooms: Rooms) -> None:
+    """The entry has the digest of the reason, and the policies that let it be done."""
+    body = {"what": "export", "reason": "Anna Koepp complains"}
+    await _post(rooms, "/api/ledger/readings", body)
+    said = _last(rooms, SYSTEM_LOG)
+    sealed = rooms.scene.ledger.kept[SYSTEM_LOG, "ledger.reason", said["reason"]["item"]]
+    assert (sealed.digest(), ["needs-alone"]) == (
+        said["reason"]["digest"],
+        said["access"]["policies"],
+    )
+    assert "Koepp" not in str(said)
+
+
+async def test_a_reading_names_the_policies_that_let_it_be_done(rooms: Rooms) -> None:
+    """Of entries, of one entry, and of what the terminal reads."""
+    for path in ("entries", "entries/0", "proof/0"):
+        await _get(rooms, f"/api/ledger/{path}")
+        assert ["needs-alone"] == _last(rooms, SYSTEM_LOG)["access"]["policies"]
+    await _post(rooms, "/api/ledger/readings", {"what": "verify"})
+    assert ["needs-alone"] == _last(rooms, SYSTEM_LOG)["access"]["policies"]
+
+
 async def test_a_person_reads_entries_and_is_recorded(rooms: Rooms) -> None:
     """By name, in the system's log, before anything is answered."""
     reply = await _get(rooms, "/api/ledger/entries?action=exchange.intent")
@@ -101,6 +142,9 @@ async def test_a_person_orders_without_a_code(rooms: Rooms) -> None:
     told = await rooms.ended(begun.json()["work"])
     assert (202, "done") == (begun.status_code, told["state"]), told
     assert {"kind": "user", "name": PERSON} == _last(rooms)["actor"]
+    assert {"keys.rotate", "keys.rewrap"} <= {
+        one["action"] for one in rooms.scene.ledger.bodies(TENANT) if "access" in one
+    }
 
 
 async def test_a_person_orders_with_a_fresh_factor_alone(rooms: Rooms) -> None:
@@ -386,6 +430,22 @@ async def test_documents_are_allowed_each_by_its_kind(rooms: Rooms) -> None:
     reply = await _post(rooms, "/api/documents", batch)
     shown = await _get(rooms, "/api/documents/Retention/tenant")
     assert (403, 404) == (reply.status_code, shown.status_code)
+
+
+async def test_what_is_applied_says_by_which_policies(rooms: Rooms) -> None:
+    """Of a batch and of one document alike."""
+    batch = [{"kind": "Retention", "name": "tenant", "spec": {"years": 7}}]
+    await _post(rooms, "/api/documents", batch)
+    said = {"spec": {"years": 8}}
+    headers = {**rooms.scene.person(), "If-Match": '"1"'}
+    await rooms.scene.send("PUT", "/api/documents/Retention/tenant", headers, said)
+
+    applied = [
+        one for one in rooms.scene.ledger.bodies(TENANT) if one["action"] == "document.apply"
+    ][-2:]
+    assert [("Retention/tenant@1", True), ("Retention/tenant@2", True)] == [
+        (one["document"], one["access"]["allowed"]) for one in applied
+    ]
 
 
 @pytest.mark.parametrize("body", [{}, [], [7], ["x"], {"kind": "Retention"}, "text", None, 7])

@@ -7,13 +7,12 @@ does is recorded under that operator's name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.core.errors import Invalid, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from seawall.app.key_status import KeyStatus
     from seawall.app.ports import KeyRing, Store
     from seawall.app.rewrap_keys import Progress, RewrapKeys
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from seawall.app.shred_keys import Shredded, ShredKeys
     from seawall.app.step_up import CodeStepUp, Proof
     from seawall.core.policy.principal import Principal
+
+Access = Mapping[str, Any] | None
+"""By which policies an order was allowed, as the entry says it; None at the terminal."""
 
 _FIELDS: Final = {
     "enrol": frozenset({"name"}),
@@ -78,15 +80,23 @@ class ManageKeys:
         return {"operator": name, "uri": await self._step_up.enrol(caller, name, proof)}
 
     async def do(
-        self, operator: Principal, order: Mapping[str, Any], progress: Progress | None = None
+        self,
+        operator: Principal,
+        order: Mapping[str, Any],
+        progress: Progress | None = None,
+        *,
+        access: Access = None,
     ) -> dict[str, Any]:
-        """Carry out an order of an operator who was shown; return what came of it."""
+        """Carry out an order of an operator who was shown; return what came of it.
+
+        `access` is by which policies it was allowed, for the entry; None at the terminal.
+        """
         do, tenant = check_order(order), operator.tenant
         if do == "rotate":
-            return await self._rotate(operator, order, progress)
+            return await self._rotate(operator, order, progress, access)
         if do == "rewrap":
             moved = await self._rewrapping.rewrap(
-                operator, tenant, progress, drop_damaged=_drops_damaged(order)
+                operator, tenant, progress, drop_damaged=_drops_damaged(order), access=access
             )
             return {"rewrapped": moved}
         if do == "resume":
@@ -99,40 +109,54 @@ class ManageKeys:
             told = {"destroyed": _entry(order), "certificate": note}
             return {"shredded": [told]}
         if do == "shred":
-            return {"shredded": [_told(await self._shred(operator, order, progress))]}
+            return {"shredded": [_told(await self._shred(operator, order, progress, access))]}
         raise _wrong("this is ordered in another way")
 
     async def _rotate(
-        self, operator: Principal, order: Mapping[str, Any], progress: Progress | None
+        self,
+        operator: Principal,
+        order: Mapping[str, Any],
+        progress: Progress | None,
+        access: Access,
     ) -> dict[str, Any]:
         tenant, what = operator.tenant, order.get("what")
         if what == "root":
-            return {"what": what, "version": await self._rotating.root(operator, tenant)}
+            return {"what": what, "version": await self._rotating.root(operator, tenant, access)}
         if what == "tenant":
-            version = await self._rotating.tenant(operator, tenant)
-            moved = await self._rewrapping.rewrap(operator, tenant, progress)
+            version = await self._rotating.tenant(operator, tenant, access)
+            moved = await self._rewrapping.rewrap(operator, tenant, progress, access=access)
             return {"what": what, "version": version, "rewrapped": moved}
         if what == "data":
             subject = await self._patient(tenant, str(order.get("patient", "")))
             kind = str(order.get("kind", ""))
-            version = await self._rotating.data(operator, tenant, subject, kind)
+            version = await self._rotating.data(operator, tenant, subject, kind, access)
             return {"what": what, "version": version}
         raise _wrong("what is neither root, tenant nor data")
 
     async def _shred(
-        self, operator: Principal, order: Mapping[str, Any], progress: Progress | None
+        self,
+        operator: Principal,
+        order: Mapping[str, Any],
+        progress: Progress | None,
+        access: Access,
     ) -> Shredded:
         tenant, reason = operator.tenant, str(order.get("reason", ""))
         if "tenant" in order:
             # Typed again, so that nobody shreds another tenant than they mean.
             if order["tenant"] != tenant or order.keys() & {"patients", "ids", "drop_damaged"}:
                 raise _wrong("the tenant is not the one whose client or operator this is")
-            return await self._shredding.tenant(operator, tenant, reason, progress)
+            return await self._shredding.tenant(operator, tenant, reason, progress, access=access)
         ids = _texts(order, "ids")
         for reference in _texts(order, "patients"):
             ids.append(await self._patient(tenant, reference))
         return await self._shredding.patients(
-            operator, tenant, ids, reason, progress, drop_damaged=_drops_damaged(order)
+            operator,
+            tenant,
+            ids,
+            reason,
+            progress,
+            drop_damaged=_drops_damaged(order),
+            access=access,
         )
 
     async def _patient(self, tenant: str, reference: str) -> str:

@@ -9,7 +9,7 @@ from moving, and is deleted only where an operator says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,6 +103,7 @@ class RewrapKeys:
         progress: Progress | None = None,
         *,
         drop_damaged: bool = False,
+        access: Mapping[str, Any] | None = None,
     ) -> int:
         """Wrap what is left anew, recorded before and after; return how many.
 
@@ -114,9 +115,9 @@ class RewrapKeys:
         if not total:
             self._failed.pop(tenant, None)
             return 0
-        receipt = await self._ledger.append(
-            tenant, entry("keys.rewrap", principal, self._clock, keys=total, to=newest)
-        )
+        more = {} if access is None else {"access": access}
+        ordered = entry("keys.rewrap", principal, self._clock, keys=total, to=newest, **more)
+        receipt = await self._ledger.append(tenant, ordered)
         moving = _Moving(newest, total)
         said: dict[str, Any] = {"intent": receipt.index, "to": newest}
         writes: list[Write] = []

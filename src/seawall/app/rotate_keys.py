@@ -18,7 +18,7 @@ from seawall.app.rewrap_keys import newest_version
 from seawall.core.errors import Error, Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from seawall.app.destroy_roots import DestroyRoots
     from seawall.app.key_claims import KeyClaims
@@ -63,9 +63,11 @@ class RotateKeys:
         self._claims = claims
         self._clock = clock
 
-    async def root(self, principal: Principal, tenant: str) -> int:
+    async def root(
+        self, principal: Principal, tenant: str, access: Mapping[str, Any] | None = None
+    ) -> int:
         """Make a new version of the tenant's root key, and wrap its keys under it."""
-        name = tenant_root(tenant)
+        name, said = tenant_root(tenant), {"what": "root"}
 
         async def current() -> int:
             """Return the newest version that the key manager has."""
@@ -81,10 +83,13 @@ class RotateKeys:
             return version
 
         async with self._claims.working(principal, tenant, "rotate"):
-            return await self._recorded(principal, tenant, {"what": "root"}, current, work)
+            return await self._recorded(principal, tenant, said, current, work, access=access)
 
-    async def tenant(self, principal: Principal, tenant: str) -> int:
+    async def tenant(
+        self, principal: Principal, tenant: str, access: Mapping[str, Any] | None = None
+    ) -> int:
         """Make a new version of the tenant's key; its data keys are wrapped anew afterwards."""
+        said = {"what": "tenant"}
 
         async def current() -> int:
             """Return the newest version that is kept."""
@@ -98,9 +103,16 @@ class RotateKeys:
             return version
 
         async with self._claims.working(principal, tenant, "rotate"):
-            return await self._recorded(principal, tenant, {"what": "tenant"}, current, work)
+            return await self._recorded(principal, tenant, said, current, work, access=access)
 
-    async def data(self, principal: Principal, tenant: str, subject: str, kind: str) -> int:
+    async def data(
+        self,
+        principal: Principal,
+        tenant: str,
+        subject: str,
+        kind: str,
+        access: Mapping[str, Any] | None = None,
+    ) -> int:
         """Make a new version of the data key of a subject and kind; `Invalid` if it is no such."""
         if not _SUBJECT.fullmatch(subject) or not _KIND.fullmatch(kind):
             raise Invalid(
@@ -124,7 +136,7 @@ class RotateKeys:
         said: dict[str, Any] = {"what": "data", "kind": kind, "patients": [subject]}
         if subject == UNATTRIBUTED:
             said = {"what": "data", "kind": kind, "patients": [], "unattributed": True}
-        return await self._recorded(principal, tenant, said, current, work)
+        return await self._recorded(principal, tenant, said, current, work, access=access)
 
     async def _recorded(
         self,
@@ -133,6 +145,8 @@ class RotateKeys:
         said: dict[str, Any],
         current: Callable[[], Awaitable[int]],
         work: Callable[[int], Awaitable[int]],
+        *,
+        access: Mapping[str, Any] | None,
     ) -> int:
         """Record, rotate, record; or go on with what an earlier attempt left open."""
         open_ = [
@@ -144,7 +158,10 @@ class RotateKeys:
             intent, before = open_[-1].index, int(open_[-1].entry["from"])
         else:
             before = await current()
-            fields = entry("keys.rotate", principal, self._clock, **said, **{"from": before})
+            more = {} if access is None else {"access": access}
+            fields = entry(
+                "keys.rotate", principal, self._clock, **said, **more, **{"from": before}
+            )
             intent = (await self._ledger.append(tenant, fields)).index
         try:
             version = await work(before)

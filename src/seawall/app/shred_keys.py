@@ -136,6 +136,7 @@ class ShredKeys:
         progress: Progress | None = None,
         *,
         drop_damaged: bool = False,
+        access: Mapping[str, Any] | None = None,
     ) -> Shredded:
         """Shred patients by their ledger ids; `Refused` if they may not be.
 
@@ -152,14 +153,21 @@ class ShredKeys:
         said: dict[str, Any] = {"what": "patients", "patients": named, "reason": reason}
         write = ShredSubjects(tenant, tuple(named))
         work = _Work(principal, tenant, progress, drop_damaged)
-        return await self._order(work, said, write)
+        return await self._order(work, said, write, access)
 
     async def tenant(
-        self, principal: Principal, tenant: str, reason: str, progress: Progress | None = None
+        self,
+        principal: Principal,
+        tenant: str,
+        reason: str,
+        progress: Progress | None = None,
+        *,
+        access: Mapping[str, Any] | None = None,
     ) -> Shredded:
         """Shred a whole tenant; `Refused` if it may not be, or was shredded before."""
         said: dict[str, Any] = {"what": "tenant", "reason": reason}
-        return await self._order(_Work(principal, tenant, progress), said, ShredTenant(tenant))
+        work = _Work(principal, tenant, progress)
+        return await self._order(work, said, ShredTenant(tenant), access)
 
     async def resume(
         self,
@@ -190,7 +198,13 @@ class ShredKeys:
             )
         return await self._sign(said["certificate"])
 
-    async def _order(self, work: _Work, said: dict[str, Any], write: Write) -> Shredded:
+    async def _order(
+        self,
+        work: _Work,
+        said: dict[str, Any],
+        write: Write,
+        access: Mapping[str, Any] | None,
+    ) -> Shredded:
         """Record the order, and delete with it what it names; then do the rest."""
         tenant, patients = work.tenant, said.get("patients")
         async with self._claims.working(work.principal, tenant, "shred") as claim:
@@ -216,6 +230,7 @@ class ShredKeys:
                 work.principal,
                 self._clock,
                 **said,
+                **({} if access is None else {"access": access}),
                 deleted=deleted,
                 roots=list(roots),
             )

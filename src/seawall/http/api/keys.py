@@ -68,7 +68,7 @@ def keys_room(api: Api, managing: ManageKeys, works: Works) -> APIRouter:
         allowed: list[Allowed] = Depends(api.allow_each(_acts)),
     ) -> Response:
         """Do what is ordered: what is quick at once, and the rest as work that is followed."""
-        caller, proof = allowed[0].caller, _proof(request)
+        caller, proof, access = allowed[0].caller, _proof(request), allowed[0].answer.fields()
         if ordered["do"] == "enrol":
             hide(request)
             return json_response(await managing.enrol(caller.principal, ordered, proof))
@@ -76,11 +76,11 @@ def keys_room(api: Api, managing: ManageKeys, works: Works) -> APIRouter:
         if caller.session is None:
             by = await managing.prove(by, ordered, proof)
         if ordered["do"] in UNPROVEN:
-            return json_response(await managing.do(by, ordered))
+            return json_response(await managing.do(by, ordered, access=access))
 
         def begin(progress: Callable[[str, int, int], None]) -> Coroutine[Any, Any, dict[str, Any]]:
             """Do what was ordered."""
-            return managing.do(by, ordered, progress)
+            return managing.do(by, ordered, progress, access=access)
 
         return json_response({"work": works.begin(by.tenant, begin)}, 202)
 
