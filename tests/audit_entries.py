@@ -313,6 +313,8 @@ FIELDS: Final[dict[str, Any]] = {
         optional={
             "found": NUMBERS,
             "index": NUMBERS,
+            "reason": st.just({"item": "7e" * 16, "digest": "sha256:" + "0" * 64}),
+            "access": st.just({"allowed": True, "policies": ["auditor.reads"]}),
             "minute": st.just("2026-03-02T09:30Z"),
             "query": st.fixed_dictionaries(
                 {"last": NUMBERS}, optional={"patient": PATIENTS | st.just("unknown")}

@@ -192,6 +192,16 @@ def test_an_action_with_a_pattern_of_ihe_claims_it(
         ("exchange.outcome", {"outcome": "unknown"}, ("rest", "operation", "E", "12")),
         ("exchange.outcome", {"outcome": "something-new"}, ("rest", "operation", "E", "8")),
         ("exchange.refuse", {"code": "no-agreement"}, ("110113", "110132", "E", "8")),
+        (
+            "access.refused",
+            {"access": {"code": "access-refused"}},
+            ("110113", "110132", "E", "8"),
+        ),
+        ("payload.open", {"patients": [PATIENT]}, ("rest", "read", "R", "0")),
+        ("session.begin", {"for": "clinic"}, ("110114", "110122", "E", "0")),
+        ("session.again", {"for": "clinic"}, ("110114", "110122", "E", "0")),
+        ("session.refused", {"code": "factors-missing"}, ("110114", "110122", "E", "8")),
+        ("session.end", {"sessions": "all"}, ("110114", "110123", "E", "0")),
         ("token.issue", {"token": "74"}, ("110114", "ITI-71", "E", "0")),
         ("token.person", {"token": "74"}, ("110114", "token.person", "E", "0")),
         ("token.revoke", {"token": "74"}, ("110114", "token.revoke", "D", "0")),
@@ -245,6 +255,14 @@ def test_the_action_itself_is_a_subtype() -> None:
 
     ours = {"system": "https://seawall.example/sid/action", "code": "exchange.refuse"}
     assert (ours, "no-agreement") == (event["subtype"][-1], event["outcomeDesc"])
+
+
+def test_a_refusal_of_the_policies_says_its_code() -> None:
+    """The code is in the answer that the entry holds."""
+    refused = {"allowed": False, "policies": [], "code": "step-up-needed"}
+    [event] = events("access.refused", "user", what="read-ledger", on="Log", access=refused)
+
+    assert ("8", "step-up-needed") == (event["outcome"], event["outcomeDesc"])
 
 
 def test_a_disclosure_names_who_gave_who_got_and_who_asked() -> None:

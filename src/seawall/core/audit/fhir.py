@@ -70,6 +70,15 @@ _OUTCOMES: Final = {
 """How severe the end of what was begun is; what is not listed is a serious failure."""
 
 
+_ALWAYS: Final = {
+    "access.refused": "8",
+    "exchange.refuse": "8",
+    "session.refused": "8",
+    "ledger.alarm": "12",
+}
+"""How severe it is that an action was recorded at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """How entries of one action are said; `profiles` without a patient, and with one."""
@@ -115,7 +124,7 @@ def severity_of(entry: Mapping[str, Any]) -> str:
     """Return AuditEvent.outcome: 0 success, 4 minor, 8 serious, 12 major failure."""
     if entry.get("action") in _ENDS:
         return _OUTCOMES.get(str(entry.get("outcome")), "8")
-    return {"exchange.refuse": "8", "ledger.alarm": "12"}.get(str(entry.get("action")), "0")
+    return _ALWAYS.get(str(entry.get("action")), "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +168,18 @@ def _event(entry: Mapping[str, Any], place: _Place, patient: str | None) -> dict
         # A code of ours beside the standard's: which action it was, for whoever wants to know.
         known = action if _ACTION.fullmatch(action) else "unknown"
         event["subtype"].append({"system": names.system("action"), "code": known[:64]})
-    if event["outcome"] != "0" and (why := entry.get("code") or entry.get("outcome")):
+    if event["outcome"] != "0" and (why := _why(entry)):
         event["outcomeDesc"] = text(why)
     if purposes := purposes_of(entry):
         event["purposeOfEvent"] = purposes
     return _claiming(event, pattern.profiles[patient is not None])
+
+
+def _why(entry: Mapping[str, Any]) -> Any:
+    """Return our code of what did not succeed, as far as the entry has one."""
+    access = entry.get("access")
+    answered = access.get("code") if isinstance(access, dict) else None
+    return entry.get("code") or entry.get("outcome") or answered
 
 
 def _claiming(event: dict[str, Any], profile: str | None) -> dict[str, Any]:
@@ -344,6 +360,19 @@ PATTERNS: Final[dict[str, Pattern]] = {
     ),
     "exchange.outcome": Pattern(c.REST, "E", "use", _OPERATION, thing=_answer),
     "exchange.refuse": Pattern(c.SECURITY_ALERT, "E", "use", (c.RESTRICTED_FUNCTION,)),
+    "access.refused": Pattern(c.SECURITY_ALERT, "E", "use", (c.RESTRICTED_FUNCTION,)),
+    "payload.open": Pattern(
+        c.REST,
+        "R",
+        "read",
+        (interaction("read"),),
+        ("IHE.BasicAudit.Read", "IHE.BasicAudit.PatientRead"),
+        _opened,
+    ),
+    "session.begin": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
+    "session.again": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
+    "session.refused": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGIN,)),
+    "session.end": Pattern(c.USER_AUTHENTICATION, "E", "use", (c.LOGOUT,)),
     "token.issue": _TOKEN,
     "token.person": Pattern(c.USER_AUTHENTICATION, "E", "use"),
     "token.revoke": Pattern(c.USER_AUTHENTICATION, "D", "use"),
