@@ -98,7 +98,14 @@ class Rooms:
         scene, api = self.scene, self.scene.api
         store, ledger, clock = scene.store, scene.ledger, scene.clock
         indexing = IndexLedger(store=store, ledger=ledger)
-        readings = RecordReading(store=store, ledger=ledger, indexing=indexing, clock=clock)
+        readings = RecordReading(
+            store=store,
+            ledger=ledger,
+            indexing=indexing,
+            clock=clock,
+            keys=self.keys.ring,
+            random=scene.random,
+        )
         shipped = load_policies()
         policies = TenantPolicies(shipped, scene.documents)
 

@@ -172,6 +172,23 @@ def test_an_operator_without_the_right_is_refused(operated: Server, log: tuple[s
     assert (1, "", True) == (process.returncode, out, "access-refused" in err)
 
 
+@pytest.mark.parametrize("log", [(), ("--system",)])
+def test_a_server_asks_why_a_log_is_exported(
+    operated: Server, tmp_path: Path, log: tuple[str, ...]
+) -> None:
+    """Without a reason the command says what to add, and writes nothing."""
+    ended = []
+    for place, why in (("none", ()), ("copy", ("--reason", "the hospital's audit"))):
+        process = seawall(operated, "ledger", "export", str(tmp_path / place), *log, *why)
+        _, err = process.communicate(timeout=PATIENCE)
+        ended.append((process.returncode, "reason-needed" in err, (tmp_path / place).exists()))
+    assert [(1, True, False), (0, False, True)] == ended, err
+    said = next(e for e in reversed(operated.clinic.entries("system")) if "reason" in e)
+
+    assert [(1, True, False), (0, False, True)] == ended
+    assert ("ledger.read", "export") == (said["action"], said["what"])
+
+
 def test_following_prints_what_comes_and_records_each_minute(operated: Server) -> None:
     """New entries that match are printed as lines of JSON until the reader stops."""
     process = seawall(

@@ -150,7 +150,9 @@ def test_a_terminals_reading_is_recorded(server: Server) -> None:
         *(b"", b"[]", {}, {"what": "steal"}, {"what": "list", "more": 1}),
         *({"what": "list", "query": []}, {"what": "list", "query": {"last": 2}}),
         *({"what": "show", "index": -1}, {"what": "show", "index": True}),
-        *({"what": "tiles", "minute": "now"}, {"what": "tiles", "fetches": "2"}, {"log": 1}),
+        {"what": "tiles", "minute": "now", "reason": "a check"},
+        *({"what": "tiles", "fetches": "2", "reason": "a check"}, {"log": 1}),
+        *({"what": "list", "reason": 1}, {"what": "list", "reason": "x" * 2_001}),
     ],
     ids=str,
 )

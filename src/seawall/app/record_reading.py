@@ -13,24 +13,30 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from seawall.app.entries import entry
 from seawall.app.ledger_query import query_fields
-from seawall.app.ports import SYSTEM_LOG, Query, whose
-from seawall.core.errors import Refused
+from seawall.app.ports import SYSTEM_LOG, KeepSealed, Query, whose
+from seawall.core.errors import Refused, Unavailable
 from seawall.core.ledger.encoding import decode
 from seawall.core.ledger.facets import FACETS, moment_of
 from seawall.core.registers.client import ClientSpec
+from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from seawall.app.index_ledger import IndexLedger
-    from seawall.app.ports import Clock, Head, Ledger, Store
+    from seawall.app.ports import Clock, Head, KeyRing, Ledger, Random, Store
     from seawall.core.policy.principal import Principal
     from seawall.core.registers.register import Register
+    from seawall.core.seal.envelope import Sealed
 
 What = Literal["list", "show", "prove", "verify", "export", "produce", "follow", "tiles"]
 """What a log is read for."""
 
 WHATS: Final[tuple[str, ...]] = get_args(What)
+HANDED_OUT: Final = frozenset({"export", "produce", "tiles"})
+"""What takes entries away whole, which is an act of its own: `export-ledger`."""
+REASON: Final = "ledger.reason"
+"""The kind of sealed value that a reason is; its item is random, and in the entry."""
 UNKNOWN: Final = "unknown"
 _WHOLE: Final = ("verify", "export", "produce")
 
@@ -83,17 +89,41 @@ class RecordReading:
     """Records readings, and finds what they ask for."""
 
     def __init__(
-        self, *, store: Store, ledger: Ledger, indexing: IndexLedger, clock: Clock
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        indexing: IndexLedger,
+        clock: Clock,
+        keys: KeyRing | None = None,
+        random: Random | None = None,
     ) -> None:
+        """Take what reasons are sealed with; without it no reason can be given."""
+        self._keys = keys
+        self._random = random
         self._store = store
         self._ledger = ledger
         self._indexing = indexing
         self._clock = clock
 
-    async def record(self, principal: Principal, reading: Reading) -> Recorded:
-        """Make the reading an entry, then return what it finds; errors record nothing shown."""
+    async def record(
+        self,
+        principal: Principal,
+        reading: Reading,
+        access: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> Recorded:
+        """Make the reading an entry, then return what it finds; errors record nothing shown.
+
+        `access` says by which policies it was allowed. A reason is sealed beside the entry.
+        """
         head = await self._store.head(reading.log)
-        said: dict[str, Any] = {}
+        said: dict[str, Any] = {} if access is None else {"access": dict(access)}
+        kept: list[KeepSealed] = []
+        if reason:
+            sealed = await self._sealed(reason)
+            said["reason"] = {"item": sealed.context.item, "digest": sealed.digest()}
+            kept.append(KeepSealed(sealed))
         found: list[tuple[int, bytes]] = []
         if reading.query is not None:
             await self._indexing.caught_up(reading.log)
@@ -118,8 +148,16 @@ class RecordReading:
                 size=head.size,
                 **said,
             ),
+            kept,
         )
         return Recorded(receipt.index, head.size, count or 0, tuple(found))
+
+    async def _sealed(self, reason: str) -> Sealed:
+        if self._keys is None or self._random is None:
+            raise Unavailable("reason-unkept", "a reason cannot be sealed here", "give none")
+        await self._keys.prepare(SYSTEM_LOG)
+        item = self._random.bytes(16).hex()
+        return await self._keys.seal(reason.encode(), Context(SYSTEM_LOG, REASON, SYSTEM_LOG, item))
 
     async def _known(self, log: str, query: Query) -> dict[str, Any]:
         """Return the query as it is recorded: values that entries have, and no others."""

@@ -68,6 +68,13 @@ Before = Annotated[
     str | None,
     typer.Option("--before", help="Of entries before this one, by index: pages through more."),
 ]
+Why = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        help="Why it is taken away; needed while a server runs on the data folder, and sealed.",
+    ),
+]
 System = Annotated[bool, typer.Option("--system", help="The system's log.")]
 
 

@@ -99,7 +99,12 @@ class Writer:
         self._url = ""
         self.indexing = IndexLedger(store=store, ledger=sequencer)
         self.readings = RecordReading(
-            store=store, ledger=sequencer, indexing=self.indexing, clock=clock
+            store=store,
+            ledger=sequencer,
+            indexing=self.indexing,
+            clock=clock,
+            keys=self.keys,
+            random=random,
         )
         self.counting = CountReadings(self.readings.record, clock)
         self._keep_the_ledger()

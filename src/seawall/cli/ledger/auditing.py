@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sys
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -33,10 +32,11 @@ from seawall.cli.options import (
     Tenant,
     Until,
     UseCase,
+    Why,
     choose_log,
     open_installation,
 )
-from seawall.cli.output import print_json, say
+from seawall.cli.output import echo, pour, print_json, say
 from seawall.compose import audit_export, audit_producer
 from seawall.core.audit.lines import fhir_lines, json_line
 
@@ -78,6 +78,7 @@ def events(
     endpoint: Endpoint = None,
     action: Action = None,
     outcome: Outcome = None,
+    reason: Why = None,
 ) -> None:
     """Write the entries that meet every filter for an audit tool, all of them, in order."""
     installation = open_installation(data_dir, passphrase_file)
@@ -95,13 +96,17 @@ def events(
         {name: value for name, value in given.items() if value is not None},
         installation.clock.now_ms(),
     )
-    write: Callable[[bytes], object] = lambda line: sys.stdout.write(line.decode())  # noqa: E731  one of two
+    write: Callable[[bytes], object] = lambda line: pour(line.decode())  # noqa: E731  one of two
     if out is None:
-        asyncio.run(_write_events(installation, tenant, query, event_format, write, system=system))
+        asyncio.run(
+            _write_events(installation, tenant, query, event_format, write, reason, system=system)
+        )
         return
     with whole_file(out) as file:
         count = asyncio.run(
-            _write_events(installation, tenant, query, event_format, file.write, system=system)
+            _write_events(
+                installation, tenant, query, event_format, file.write, reason, system=system
+            )
         )
     say(f"wrote {count:,} entries to {out}")
 
@@ -112,11 +117,12 @@ async def _write_events(
     query: Query,
     event_format: EventFormat,
     write: Callable[[bytes], object],
+    reason: str | None,
     *,
     system: bool,
 ) -> int:
     log = await choose_log(installation, tenant, system=system)
-    readings = await readings_of(installation, log, tenant)
+    readings = await readings_of(installation, log, tenant, reason)
     recorded = await readings.record(Reading("export", log, query))
     origin, export = (await installation.store.head(log)).origin, audit_export(installation)
     found = await export.found(log, query, recorded.size)
@@ -147,6 +153,7 @@ def produce(
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
     system: System = False,
+    reason: Why = None,
     json: Json = False,
 ) -> None:
     """Make the package for an audit: entries of a period with proofs, which strangers verify."""
@@ -157,7 +164,15 @@ def produce(
     with whole_file(out) as file:
         with closing(ZipWriter(file)) as writer:
             manifest = asyncio.run(
-                _produce(installation, tenant, query, writer, system=system, whole_log=whole_log)
+                _produce(
+                    installation,
+                    tenant,
+                    query,
+                    writer,
+                    reason,
+                    system=system,
+                    whole_log=whole_log,
+                )
             )
         digest = _sha256(file)
     took = installation.clock.monotonic() - begun
@@ -174,10 +189,10 @@ def produce(
     if json:
         print_json(result)
         return
-    typer.echo(f"produced {manifest['entries']:,} entries in {out}")
-    typer.echo(f"sha256   {digest}")
+    echo(f"produced {manifest['entries']:,} entries in {out}")
+    echo(f"sha256   {digest}")
     share = 100 * took / (HOURS * _SECONDS_AN_HOUR)
-    typer.echo(
+    echo(
         f"took     {took:.1f} seconds: {share:.4f} % of the {HOURS} hours that buyers ask for "
         "(practice, not law)"
     )
@@ -197,13 +212,14 @@ async def _produce(
     tenant: str | None,
     query: Query,
     writer: ZipWriter,
+    reason: str | None,
     *,
     system: bool,
     whole_log: bool,
 ) -> dict[str, Any]:
     """Write the package; return its manifest."""
     log = await choose_log(installation, tenant, system=system)
-    readings = await readings_of(installation, log, tenant)
+    readings = await readings_of(installation, log, tenant, reason)
     recorded = await readings.record(Reading("produce", log, query))
     order = Order(
         log,

@@ -15,6 +15,7 @@ from seawall.cli.options import (
     PassphraseFile,
     System,
     Tenant,
+    Why,
     choose_log,
     open_installation,
 )
@@ -31,18 +32,25 @@ def export(
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
     system: System = False,
+    reason: Why = None,
 ) -> None:
     """Write a log as a tlog-tiles folder, which `seawall-verify` checks alone."""
     installation = open_installation(data_dir, passphrase_file)
-    count = asyncio.run(_export(installation, tenant, folder, system=system))
+    count = asyncio.run(_export(installation, tenant, folder, reason, system=system))
     say(f"wrote {count} files; check them with: seawall-verify {folder}")
 
 
 async def _export(
-    installation: Installation, tenant: str | None, folder: Path, *, system: bool
+    installation: Installation,
+    tenant: str | None,
+    folder: Path,
+    reason: str | None,
+    *,
+    system: bool,
 ) -> int:
     log = await choose_log(installation, tenant, system=system)
-    await (await readings_of(installation, log, tenant)).record(Reading("export", log))
+    readings = await readings_of(installation, log, tenant, reason)
+    await readings.record(Reading("export", log))
     return await write_export(installation, log, folder)
 
 

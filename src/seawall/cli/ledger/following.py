@@ -11,7 +11,7 @@ from seawall.app.count_readings import CountReadings
 from seawall.app.record_reading import Reading, find_within
 from seawall.cli.ledger.recording import readings_of
 from seawall.cli.options import choose_log
-from seawall.cli.output import print_line
+from seawall.cli.output import echo, print_line
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.principal import Principal
 
@@ -89,5 +89,5 @@ def _show(found: Iterable[tuple[int, dict[str, Any]]], *, json: bool) -> None:
         if json:
             print_line({"entry": index, **entry})
         else:
-            sys.stdout.write("  ".join(row_of(index, entry)).rstrip() + "\n")
+            echo("  ".join(row_of(index, entry)).rstrip())
     sys.stdout.flush()

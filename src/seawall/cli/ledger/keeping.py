@@ -21,7 +21,7 @@ from seawall.cli.options import (
     choose_log,
     open_installation,
 )
-from seawall.cli.output import print_json, print_table, say
+from seawall.cli.output import echo, print_json, print_table, say
 from seawall.compose import archives_of, planning_of
 from seawall.core.errors import Conflict, Invalid
 from seawall.core.ledger.facets import moment_text
@@ -220,17 +220,15 @@ def _tell(plan: Plan, *, is_done: bool) -> None:
     count = plan.upto - plan.head.minimum
     if count:
         verb = "went" if is_done else "would go"
-        typer.echo(
-            f"{plan.head.log}: {count:,} entries {verb}: {plan.head.minimum} to {plan.upto - 1}"
-        )
+        echo(f"{plan.head.log}: {count:,} entries {verb}: {plan.head.minimum} to {plan.upto - 1}")
     else:
-        typer.echo(f"{plan.head.log}: nothing may go")
-    typer.echo(
+        echo(f"{plan.head.log}: nothing may go")
+    echo(
         f"kept for {plan.keeping.years} years, {len(plan.keeping.holds)} legal holds in force, "
         f"archives: {', '.join(plan.archives)}"
     )
     if plan.stop is not None:
-        typer.echo(_why(plan.stop))
+        echo(_why(plan.stop))
 
 
 def _why(stop: Stop) -> str:

@@ -34,7 +34,7 @@ from seawall.cli.options import (
     choose_log,
     open_installation,
 )
-from seawall.cli.output import print_json, print_table, say
+from seawall.cli.output import echo, echo_lines, print_json, print_table, say
 from seawall.core.ledger.encoding import decode
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def verify(
     if json:
         print_json(result)
     else:
-        typer.echo(f"verified {result['size']} entries of {result['origin']}")
-        typer.echo(f"root     {result['root']}")
+        echo(f"verified {result['size']} entries of {result['origin']}")
+        echo(f"root     {result['root']}")
         if result["minimum"]:
-            typer.echo(f"pruned   entries below {result['minimum']}, whose roots were verified")
+            echo(f"pruned   entries below {result['minimum']}, whose roots were verified")
 
 
 async def _verify(
@@ -176,4 +176,4 @@ def prove(
         await readings.record(Reading("prove", log, index=index))
         return await installation.read_ledger.proof(log, index)
 
-    typer.echo(asyncio.run(read()), nl=False)
+    echo_lines(asyncio.run(read()))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.ports import SYSTEM_LOG, whose
-from seawall.app.record_reading import Recorded
+from seawall.app.record_reading import HANDED_OUT, Recorded
 from seawall.cli.install import OPERATOR
 from seawall.cli.running import fetch_token, send_reading, server_url
-from seawall.core.errors import Conflict, Unavailable
+from seawall.core.errors import Conflict, Refused, Unavailable
 from seawall.core.policy.principal import Principal
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class TerminalReadings:
     installation: Installation
     tenant: str
     """Whose operator reads."""
+    reason: str = ""
+    """Why entries are taken away, which a server asks for; sealed there."""
     _token: tuple[float, str] | None = field(default=None, init=False, repr=False)
 
     async def record(self, reading: Reading) -> Recorded:
@@ -55,9 +57,18 @@ class TerminalReadings:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _ask_server(self, reading: Reading) -> Recorded:
+        said = reading.fields()
+        if reading.what in HANDED_OUT:
+            if not self.reason.strip():
+                raise Refused(
+                    "reason-needed",
+                    "a server runs on this data folder, and asks why entries are taken away",
+                    'say it with --reason "..."; it is sealed, and the entry has its digest',
+                )
+            said["reason"] = self.reason
         folder = self.installation.settings.data_dir
         url, authority = server_url(folder), self.installation.settings.authority
-        answer = await send_reading(url, await self._fetched(url), authority, reading.fields())
+        answer = await send_reading(url, await self._fetched(url), authority, said)
         return _recorded(answer)
 
     async def _fetched(self, url: str) -> str:
@@ -76,17 +87,17 @@ class TerminalReadings:
 
 
 async def readings_of(
-    installation: Installation, log: str, tenant: str | None = None
+    installation: Installation, log: str, tenant: str | None = None, reason: str | None = None
 ) -> TerminalReadings:
     """Return what records readings of a log: a tenant's by its operator, the system's by any.
 
     For the system's log that is the operator of `tenant`, else of the first tenant there is.
     """
     if whose(log) != SYSTEM_LOG:
-        return TerminalReadings(installation, whose(log))
+        return TerminalReadings(installation, whose(log), reason or "")
     tenants = sorted(await installation.store.tenants())
     chosen = tenant if tenant in tenants else next(iter(tenants), SYSTEM_LOG)
-    return TerminalReadings(installation, str(chosen))
+    return TerminalReadings(installation, str(chosen), reason or "")
 
 
 def _recorded(answer: dict[str, Any]) -> Recorded:

@@ -19,6 +19,7 @@ from seawall.cli.options import (
     PassphraseFile,
     System,
     Tenant,
+    Why,
     choose_log,
     open_installation,
 )
@@ -68,6 +69,7 @@ def send(
     passphrase_file: PassphraseFile = None,
     tenant: Tenant = None,
     system: System = False,
+    reason: Why = None,
 ) -> None:
     """Send a log as FHIR AuditEvents to a syslog receiver over TLS, at least once each."""
     installation = open_installation(data_dir, passphrase_file)
@@ -85,7 +87,7 @@ def send(
             key=key,
             state=place,
         )
-        return await _send(installation, tenant, log, sending, follow=follow)
+        return await _send(installation, tenant, log, sending, reason, follow=follow)
 
     say(f"sent all {asyncio.run(run()):,} entries")
 
@@ -118,13 +120,19 @@ async def _place(installation: Installation, log: str, address: tuple[str, int])
 
 
 async def _send(
-    installation: Installation, tenant: str | None, log: str, sending: SendAudit, *, follow: bool
+    installation: Installation,
+    tenant: str | None,
+    log: str,
+    sending: SendAudit,
+    reason: str | None,
+    *,
+    follow: bool,
 ) -> int:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM) if follow else ():
         loop.add_signal_handler(number, stopping.set)
     at = await sending.start(log)
-    readings = await readings_of(installation, log, tenant)
+    readings = await readings_of(installation, log, tenant, reason)
     reader = Principal("operator", "terminal", readings.tenant)
 
     async def record(_: Principal, reading: Reading) -> None:

@@ -14,16 +14,16 @@ from fastapi import APIRouter, Body, Depends, Path, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from seawall.app.access import Allowed
+from seawall.app.access import Allowed, together
 from seawall.app.ledger_query import read_query
 from seawall.app.ports import SYSTEM_LOG
-from seawall.app.record_reading import WHATS, Reading
+from seawall.app.record_reading import HANDED_OUT, WHATS, Reading
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import ACTS, Action
 from seawall.core.errors import Invalid
 from seawall.core.ledger.encoding import LARGEST_INTEGER, decode
 from seawall.core.ledger.facets import FACETS
-from seawall.http.api.guard import Rules, ruled
+from seawall.http.api.guard import LONGEST_REASON, Rules, ruled
 from seawall.http.errors import json_response
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MAX_BODY: Final = 16_384
 _MINUTE: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}Z", re.ASCII)
 _LOGS: Final = re.compile(r"(tenant|system)((?:~\d{1,3})?)", re.ASCII)
-_FIELDS: Final = frozenset({"what", "log", "query", "index", "minute", "fetches"})
+_FIELDS: Final = frozenset({"what", "log", "query", "index", "minute", "fetches", "reason"})
 _ASKED: Final = (*FACETS, "since", "until", "before", "last")
 
 
@@ -95,7 +95,8 @@ class LedgerParts:
         if given:
             raise _wrong("only log is asked for beside the index")
         index = _index(request.path_params["index"])
-        await self.readings.record(principal, Reading(what, log, index=index))
+        said = allowed.answer.fields()
+        await self.readings.record(principal, Reading(what, log, index=index), said)
         return log, index
 
 
@@ -116,7 +117,8 @@ def ledger_room(api: Api, parts: LedgerParts) -> APIRouter:
         given = dict(request.query_params)
         principal, log = parts.log(allowed[0], given.pop("log", "tenant"))
         query = read_query(given, parts.clock.now_ms())
-        recorded = await parts.readings.record(principal, Reading("list", log, query))
+        said = allowed[0].answer.fields()
+        recorded = await parts.readings.record(principal, Reading("list", log, query), said)
         found = [{"entry": index, **decode(raw)} for index, raw in recorded.entries]
         return json_response({**_told(recorded), "entries": found})
 
@@ -158,9 +160,15 @@ def ledger_room(api: Api, parts: LedgerParts) -> APIRouter:
         said: Annotated[dict[str, Any], Body(examples=[{"what": "verify", "log": "tenant"}])],
         allowed: list[Allowed] = Depends(api.allow_each(_of_body)),
     ) -> Response:
-        """Record what the terminal is about to read from the folder itself."""
-        principal, log = parts.log(allowed[0], said.get("log", "tenant"))
-        recorded = await parts.readings.record(principal, _reading(said, log, parts.clock.now_ms()))
+        """Record what the terminal is about to read from the folder itself, and why."""
+        whole = together(allowed)
+        principal, log = parts.log(whole, said.get("log", "tenant"))
+        recorded = await parts.readings.record(
+            principal,
+            _reading(said, log, parts.clock.now_ms()),
+            whole.answer.fields(),
+            _reason(said),
+        )
         return json_response(_told(recorded))
 
     return room
@@ -173,7 +181,11 @@ def _of_query(asked: Asked) -> Iterator[tuple[Action, Resource]]:
 def _of_body(asked: Asked) -> Iterator[tuple[Action, Resource]]:
     if not isinstance(asked.body, dict) or not asked.body.keys() <= _FIELDS:
         raise _wrong("the body is not an object of the fields of a reading")
-    yield _act(asked, asked.body.get("log", "tenant"))
+    action, log = _act(asked, asked.body.get("log", "tenant"))
+    yield action, log
+    if str(asked.body.get("what")) in HANDED_OUT:
+        # Who takes entries away needs to be let read them, and to be let take them away.
+        yield Action.EXPORT_LEDGER, log
 
 
 def _act(asked: Asked, log: Any) -> tuple[Action, Resource]:
@@ -203,6 +215,14 @@ def _reading(body: Mapping[str, Any], log: str, now_ms: int) -> Reading:
     if not all(number is None or _is_number(number) for number in (index, fetches)):
         raise _wrong("index or fetches is not a whole number of at least 0")
     return Reading(what, log, _query(body.get("query"), now_ms), index, minute, fetches)
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    """Return why, as the body says it, in words; empty where it says nothing."""
+    said = body.get("reason", "")
+    if not isinstance(said, str) or len(said) > LONGEST_REASON:
+        raise _wrong(f"reason is not a text of at most {LONGEST_REASON:,} characters")
+    return said.strip()
 
 
 def _query(given: Any, now_ms: int) -> Query | None:
