@@ -39,6 +39,7 @@ from seawall.core.seal.envelope import Context
 
 if TYPE_CHECKING:
     from fakes import MemoryLedger
+    from seawall.app.factors import Person
     from seawall.app.ports import Write
     from seawall.app.try_limits import Where
     from seawall.core.access.engine import ShippedPolicies
@@ -84,7 +85,11 @@ class CountingGate:
     def __init__(self) -> None:
         self.left = 100
 
-    async def admit_link(self, where: Where) -> None:  # noqa: ARG002  the port's
+    async def marking(self, person: Person, network: str) -> list[Write]:  # noqa: ARG002  the port's
+        """Remember no place."""
+        return []
+
+    async def admit_link(self, where: Where, person: Person | None = None) -> None:  # noqa: ARG002  the port's
         """Count a try."""
         self.left -= 1
         if self.left < 0:

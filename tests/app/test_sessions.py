@@ -191,3 +191,38 @@ async def test_a_use_is_kept_to_the_minute() -> None:
     await scene.sessions.identify(name, NETWORK)
     (held,) = scene.ledger.people.sessions.values()
     assert scene.clock.now_ms() == held.seen_ms
+
+
+async def test_a_person_sees_and_ends_their_other_sessions() -> None:
+    """And not the one in which it is asked, nor one that has idled out."""
+    scene = await Scene().ready()
+    idle = await scene.begin()
+    scene.clock.advance(890)
+    other, own = await scene.begin(), await scene.begin()
+    caller = await scene.sessions.identify(own, NETWORK)
+    scene.clock.advance(20)
+    seen = [one.began_ms for one in await scene.sessions.others(caller)]
+    await scene.sessions.end_others(caller)
+    assert [scene.clock.now_ms() - 20_000] == seen
+    codes = [await scene.code(name) for name in (idle, other, own)]
+    assert ["session-ended", "session-ended", "shown"] == codes
+    assert ("ann", "others") == tuple(
+        scene.ledger.bodies(SYSTEM_LOG)[-1][name] for name in ("person", "sessions")
+    )
+
+
+async def test_other_sessions_are_ended_after_a_fresh_factor() -> None:
+    """Whoever finds a session open throws its owner out of none."""
+    scene = await Scene().ready()
+    name = await scene.begin()
+    caller = await scene.sessions.identify(name, NETWORK)
+    scene.clock.advance(301)
+    with pytest.raises(Refused, match="step-up-needed"):
+        await scene.sessions.end_others(caller)
+
+
+async def test_a_client_has_no_sessions() -> None:
+    """They are persons'."""
+    scene = await Scene().ready()
+    with pytest.raises(Refused, match="session-needed"):
+        await scene.sessions.others(Caller(Principal("client", "app", "clinic")))

@@ -7,8 +7,10 @@ from collections import Counter
 
 import pytest
 
-from people_scene import AWAY, HOME, TERMINAL, PeopleScene, code_of
+from people_scene import AWAY, CLINIC, HOME, TERMINAL, PeopleScene, code_of
 from seawall.adapters.rates import LIMITS, Limit, MovingRates
+from seawall.app.entries import entry
+from seawall.app.factors import SIGN_IN, Person
 from seawall.app.ports import SYSTEM_LOG
 from seawall.app.try_limits import TryLimits, Where
 
@@ -214,3 +216,76 @@ async def test_a_limit_that_is_not_there_is_a_mistake(scene: PeopleScene) -> Non
 
     with pytest.raises(KeyError):
         await limits.admit_link(HOME)
+
+
+async def test_a_name_is_counted_alike_however_it_is_written(scene: PeopleScene) -> None:
+    """With and without the tenant it is one, also where nobody is called so."""
+    found = {}
+    for name in ("ben", "ghost"):
+        found[name] = await guess(scene, name, AWAY, 6)
+        found[name] += await guess(scene, f" {CLINIC}/{name}", AWAY, 6)
+
+    assert 10 * [""] + 2 * ["sign-in-limited"] == found["ben"] == found["ghost"]
+
+
+async def test_guesses_from_a_network_of_somebodys_are_few_a_day(scene: PeopleScene) -> None:
+    """In a clinic the guesser has the person's own address."""
+    await scene.signed_in("ben")
+    found: list[str] = []
+    for _ in range(20):
+        found += await guess(scene, "ben", HOME, 10)
+        scene.clock.advance(900)
+
+    assert 100 == found.count("")
+
+
+async def test_other_networks_do_not_use_up_the_day_of_ones_own(scene: PeopleScene) -> None:
+    """And the other way round."""
+    await scene.signed_in("ben")
+    for number in range(120):
+        await guess(scene, "ben", network(number), 1)
+    assert [""] == await guess(scene, "ben", HOME, 1)
+    scene.clock.advance(86_400)
+    for _ in range(12):
+        await guess(scene, "ben", HOME, 10)
+        scene.clock.advance(900)
+
+    assert [""] == await guess(scene, "ben", network(500), 1)
+
+
+async def test_who_signed_in_from_a_network_is_not_told_by_its_limit(scene: PeopleScene) -> None:
+    """A network that is full is full for all, but for a device of one's own."""
+    done = await scene.signed_in("ben")
+    for number in range(300):
+        await guess(scene, f"nobody-{number}", HOME, 1)
+    found = {name: await guess(scene, name, HOME, 1) for name in ("ada", "ben", "ghost")}
+
+    assert {"ada", "ben", "ghost"} == {name for name, [code] in found.items() if code}
+    own = Where(HOME.network, done.device)
+    assert "ben" == (await scene.signed_in("ben", where=own)).user
+
+
+async def test_guessers_at_passwords_stop_no_link(scene: PeopleScene) -> None:
+    """Twelve hundred a minute, from wherever."""
+    for number in range(1_300):
+        await code_of(scene.half(f"nobody-{number}", WRONG, network(number)))
+
+    link = (await scene.enrol.invite(TERMINAL, "ben")).link
+    assert "ben" == (await scene.enrol.begin(AWAY, link)).person.name
+
+
+async def test_guessers_at_links_stop_nobody_at_a_place_of_theirs(scene: PeopleScene) -> None:
+    """Who made an offline factor on a network gets in there by it."""
+    ben = Person(CLINIC, "ben")
+    marks = await scene.limits.marking(ben, AWAY.network)
+    body = entry("tests.mark", SIGN_IN, scene.clock)
+    await scene.ledger.append(SYSTEM_LOG, body, marks)
+    for number in range(1_300):
+        await code_of(scene.limits.admit_link(network(number)))
+
+    tries = [
+        await code_of(scene.limits.admit_link(where, person))
+        for where, person in ((AWAY, ben), (network(9), ben), (AWAY, None))
+    ]
+    assert ["", "sign-in-limited", "sign-in-limited"] == tries
+    assert [] == await scene.limits.marking(ben, AWAY.network)

@@ -58,6 +58,13 @@ PUBLIC: Final = {
 OWN: Final = {
     "GET /api/session": "the caller's own session",
     "DELETE /api/session": "as before",
+    "GET /api/factors": "the caller's own factors",
+    "POST /api/factors/passkeys/options": "as before",
+    "POST /api/factors/passkeys": "as before",
+    "DELETE /api/factors/passkeys/{digest}": "as before",
+    "POST /api/factors/recovery-codes": "as before",
+    "GET /api/session/others": "the caller's own other sessions",
+    "DELETE /api/session/others": "as before",
     "POST /api/step-up/passkey/options": "as before",
     "POST /api/step-up/passkey": "as before",
     "POST /api/step-up/totp": "as before",

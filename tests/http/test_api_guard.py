@@ -244,6 +244,15 @@ async def test_signing_out_ends_the_session_at_once(scene: Scene) -> None:
     assert reply.headers["Set-Cookie"].startswith(f'{COOKIE}=""; ')
 
 
+async def test_other_sessions_are_listed_and_ended(scene: Scene) -> None:
+    """None is there but the caller's own, which goes on."""
+    seen = (await scene.send("GET", "/api/session/others", scene.person())).json()
+    ended = await scene.send("DELETE", "/api/session/others", scene.person())
+    again = await scene.send("GET", "/api/session", scene.person())
+    assert ({"items": []}, 204, 200) == (seen, ended.status_code, again.status_code)
+    assert ended.headers["Seawall-Entry"].isdecimal()
+
+
 async def test_the_session_says_what_its_pages_send(scene: Scene) -> None:
     """And who the person is."""
     said = (await scene.send("GET", "/api/session", scene.person())).json()

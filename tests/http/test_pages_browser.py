@@ -144,6 +144,10 @@ def test_a_person_enrols_and_signs_in(place: Place) -> None:
     assert ["accepted"] == place.scene.outcomes("step-up.outcome")
     assert 1 == len(asyncio.run(place.scene.store.sessions(CLINIC, "ada")))
 
+    place.click("sign-out")
+    WebDriverWait(place.browser, PATIENCE).until(lambda one: one.current_url.endswith("/sign-in"))
+    assert [] == asyncio.run(place.scene.store.sessions(CLINIC, "ada"))
+
 
 def test_a_wrong_password_is_told_after_the_second_step(place: Place) -> None:
     """The page says what the server says, where a screen reader hears it."""

@@ -35,11 +35,13 @@ class Limit:
 LIMITS: Final = {
     "network": Limit(300, 60),
     "strangers": Limit(1_200, 60),
+    "links": Limit(1_200, 60),
     "person-place": Limit(10, 900),
     "person-strangers": Limit(100, 86_400),
+    "person-network": Limit(100, 86_400),
     "told": Limit(1, 900),
 }
-"""What is counted: see `seawall.app.tries`, which names them."""
+"""What is counted: see `seawall.app.try_limits`, which names them."""
 
 MOST_KEYS: Final = 50_000
 """Of so many one limit counts at once; of more the half that was counted least is forgotten."""

@@ -275,10 +275,10 @@ class Enrol:
 
     async def _open(self, where: Where, link: str) -> tuple[Opened, Person, Link]:
         """Open the account that a link is of; `Refused` unless the link is its present one."""
-        await self._limits.admit_link(where)
         tenant, _, rest = link.partition("/")
         name, _, secret = rest.partition("/")
         person = self._accounts.person(tenant, name)
+        await self._limits.admit_link(where, person)
         said = {"network": where.network}
         opened = await self._accounts.open("enrol.attempt", person, SIGN_IN, **said)
         held = opened.account.link

@@ -149,11 +149,19 @@ class Accounts:
 
     def named(self, said: str) -> Person | None:
         """Return who is meant by what somebody typed: NAME, or TENANT/NAME."""
+        tenant, name = self._parts(said)
+        return self.person(tenant, name)
+
+    def item_of(self, said: str) -> str:
+        """Return TENANT/NAME of what somebody typed, also where nobody is called so."""
+        return "/".join(self._parts(said))
+
+    def _parts(self, said: str) -> tuple[str, str]:
         tenant, slash, name = said.strip().rpartition("/")
         tenants = self._documents.tenants()
         if not slash and len(tenants) == 1:
             tenant = tenants[0]
-        return self.person(tenant, name)
+        return tenant, name
 
     def spec(self, person: Person) -> UserSpec | None:
         """Return a person's document as it stands."""

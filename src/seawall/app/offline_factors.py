@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from seawall.app.entries import entry
-from seawall.app.factors import OFFLINE_FACTOR, SIGN_IN
+from seawall.app.factors import OFFLINE_FACTOR, SIGN_IN, Person
 from seawall.app.ports import SYSTEM_LOG, EndSessions, KeepSealed, KeepSession, Query
 from seawall.app.successions import line_of
 from seawall.core.access.emergency import OFFLINE_MS, REVIEW_HOURS, Reason
@@ -63,8 +63,12 @@ _TRIES: Final = 3
 class Gate(Protocol):
     """How often strangers may try what cannot be guessed."""
 
-    async def admit_link(self, where: Where) -> None:
+    async def admit_link(self, where: Where, person: Person | None = None) -> None:
         """Count a try; `Refused` (`sign-in-limited`) if it is one too many."""
+        ...
+
+    async def marking(self, person: Person, network: str) -> list[Write]:
+        """Return what lets a person be known on a network, where strangers stop nobody."""
         ...
 
 
@@ -198,8 +202,9 @@ class OfflineFactors:
             "replaced": held is not None,
         }
         body = entry("offline.enrol", _in_system(who), self._clock, **said)
-        write = KeepSealed(sealed, replaces=held.digest() if held else "")
-        receipt = await self._ledger.append(SYSTEM_LOG, body, [write])
+        writes: list[Write] = [KeepSealed(sealed, replaces=held.digest() if held else "")]
+        writes += await self._gate.marking(Person(who.tenant, who.name), session.network)
+        receipt = await self._ledger.append(SYSTEM_LOG, body, writes)
         self._notifier.alarm("factors-changed", who.tenant, receipt.index)
         return MadeKit(codes, self._factor.uri(f"{person.item} (offline)", secret), receipt.index)
 
@@ -240,9 +245,10 @@ class OfflineFactors:
         `said` is NAME or TENANT/NAME. `Refused`: `offline-closed` while the usual way is
         open; `sign-in-refused` in the same words for whatever was wrong.
         """
-        await self._gate.admit_link(where)
         await self._documents.refresh()
         person = self._named(said)
+        whose = Person(person.tenant, person.name) if person.is_known else None
+        await self._gate.admit_link(where, whose)
         if not self.is_open(person.tenant):
             raise Refused(
                 "offline-closed",

@@ -20,6 +20,7 @@ from seawall.app.ports import (
     KeepSession,
     TouchSession,
 )
+from seawall.core.access.question import FRESH_MS
 from seawall.core.errors import Refused
 from seawall.core.identity.session import Session, SessionLimits
 from seawall.core.policy.principal import Principal
@@ -130,6 +131,29 @@ class Sessions:
             body = entry("session.end", _in_system(caller.principal), self._clock, **said)
             await self._ledger.append(SYSTEM_LOG, body, [EndSession(caller.session.digest)])
 
+    async def others(self, caller: Caller) -> list[Session]:
+        """Return the caller's other sessions that are live, the one used last first."""
+        session, now_ms = _needed(caller), self._clock.now_ms()
+        found = [
+            one
+            for one in await self._store.sessions(session.tenant, session.user)
+            if one.digest != session.digest and one.is_live(now_ms, self._limits)
+        ]
+        return sorted(found, key=lambda one: (-one.seen_ms, one.digest))
+
+    async def end_others(self, caller: Caller) -> int:
+        """End the caller's other sessions, after a fresh factor; return the entry's index."""
+        session = _needed(caller)
+        if self._clock.now_ms() - session.factor_ms > FRESH_MS:
+            raise Refused(
+                "step-up-needed",
+                "this needs a factor that was shown within the last five minutes",
+                "show a factor again, and then repeat the request (RFC 9470)",
+            )
+        said = {"person": session.user, "for": session.tenant, "sessions": "others"}
+        body = entry("session.end", _in_system(caller.principal), self._clock, **said)
+        return (await self._ledger.append(SYSTEM_LOG, body, ending_others(session))).index
+
     async def end_all(self, by: Principal, user: str, more: Mapping[str, Any] | None = None) -> int:
         """End every session of a person of the same tenant; return the entry's index.
 
@@ -144,6 +168,12 @@ class Sessions:
 def ending_others(session: Session) -> list[Write]:
     """Return what ends a person's other sessions; this one is not made anew if it has ended."""
     return [EndSessions(session.tenant, session.user, but=session.digest)]
+
+
+def _needed(caller: Caller) -> Session:
+    if caller.session is None:
+        raise Refused("session-needed", "a client has no sessions", "sign in as a person")
+    return caller.session
 
 
 def _digest(name: str) -> str:

@@ -3,8 +3,10 @@
 Wrong passwords are counted for a person and a place together: a device that the
 person signed in on, else the network. Strangers to a person are counted together
 besides, so that guesses from many networks are few (NIST SP 800-63B, section 3.2.2), and
-all strangers together, so that they cannot fill the ledger. None of those two counts
-stops whoever comes from a place of theirs. 45 CFR 164.308(a)(5)(ii)(C).
+all strangers together, so that they cannot fill the ledger. Neither count stops whoever
+comes on a device of theirs. A network is many people's: on one that somebody signed in
+from, that person's tries are as few a day, by a count that no other network fills.
+45 CFR 164.308(a)(5)(ii)(C).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from seawall.core.errors import Refused
 
 if TYPE_CHECKING:
     from seawall.app.factors import Accounts, Person
-    from seawall.app.ports import Clock, Ledger, Random, Rates
+    from seawall.app.ports import Clock, Ledger, Random, Rates, Write
 
 _NAME_BYTES: Final = 16
 
@@ -44,7 +46,9 @@ class Admitted:
     place: str
     who: str
     is_known: bool
-    """Whether the person signed in from this place before."""
+    """Whether the place is a device that the person signed in on before."""
+    day: tuple[str, str] = ("", "")
+    """By which limit, and as whom, the tries of a day are counted, unless the device is known."""
 
 
 class Devices:
@@ -89,15 +93,16 @@ class TryLimits:
     ) -> Admitted:
         """Count a try for whom `said` names; `Refused` (`sign-in-limited`) if it is one too many.
 
-        A name that nobody has is counted as one that somebody has.
+        A name that nobody has is counted as one that somebody has, however it is written.
         """
-        admitted = await self._place(where, person, said)
+        admitted = await self._place(where, person, self._accounts.item_of(said))
         if not admitted.is_known:
             await self._take("network", where, person, where.network)
             await self._take("strangers", where, person, "")
         await self._take("person-place", where, person, f"{admitted.who}/{admitted.place}/{step}")
         if not admitted.is_known:
-            await self._take("person-strangers", where, person, f"{admitted.who}/{step}")
+            limit, who = admitted.day
+            await self._take(limit, where, person, f"{who}/{step}")
         return admitted
 
     async def admit_passkey(self, where: Where, credential: str, *, is_ours: bool) -> None:
@@ -108,10 +113,27 @@ class TryLimits:
         await self._take("network", where, None, where.network)
         await self._take("strangers", where, None, "")
 
-    async def admit_link(self, where: Where) -> None:
-        """Count a try by an enrolment link, whose secret cannot be guessed."""
-        await self._take("network", where, None, where.network)
-        await self._take("strangers", where, None, "")
+    async def admit_link(self, where: Where, person: Person | None = None) -> None:
+        """Count a try by a secret that cannot be guessed: a link, or a code of a paper.
+
+        So strangers who guess at passwords stop nobody here, and strangers who guess at these
+        stop nobody who is on a device or a network of theirs: those count for themselves.
+        """
+        await self._take("network", where, person, where.network)
+        network = f"network-{where.network}"
+        places = [place for place in (self._devices.place(where.device), network) if place]
+        known = [place for place in places if await self._accounts.knows_place(person, place)]
+        if person is None or not known:
+            await self._take("links", where, person, "")
+        else:
+            who = f"{_digest(person.item)}/{known[0]}/link"
+            await self._take("person-place", where, person, who)
+
+    async def marking(self, person: Person, network: str) -> list[Write]:
+        """Return what lets a person be known on a network from now on."""
+        place = f"network-{network}"
+        is_known = await self._accounts.knows_place(person, place)
+        return [] if is_known else [await self._accounts.marking(person, place)]
 
     async def admit_session(self, where: Where, digest: str) -> None:
         """Count a try to show a factor again, for one session."""
@@ -121,7 +143,8 @@ class TryLimits:
         """Forget the wrong tries of whoever was shown at last."""
         for step in ("first", "second"):
             self._rates.forget("person-place", f"{admitted.who}/{admitted.place}/{step}")
-            self._rates.forget("person-strangers", f"{admitted.who}/{step}")
+            for limit, who in _days(admitted.who, admitted.place):
+                self._rates.forget(limit, f"{who}/{step}")
 
     def forgive_passkey(self, where: Where, credential: str) -> None:
         """Forget what was counted for a passkey that was right."""
@@ -131,14 +154,15 @@ class TryLimits:
         """Forget what was counted for a session whose person was shown."""
         self._rates.forget("person-place", f"session/{digest}")
 
-    async def _place(self, where: Where, person: Person | None, said: str) -> Admitted:
-        who = _digest(said if person is None else person.item)
-        network = f"network-{where.network}"
+    async def _place(self, where: Where, person: Person | None, item: str) -> Admitted:
+        who, network = _digest(item), f"network-{where.network}"
+        device = self._devices.place(where.device)
         # As much is read for a name that nobody has.
-        for place in (self._devices.place(where.device), network):
-            if place and await self._accounts.knows_place(person, place):
-                return Admitted(place, who, is_known=True)
-        return Admitted(network, who, is_known=False)
+        if device and await self._accounts.knows_place(person, device):
+            return Admitted(device, who, is_known=True)
+        of_strangers, of_network = _days(who, network)
+        is_theirs = await self._accounts.knows_place(person, network)
+        return Admitted(network, who, False, of_network if is_theirs else of_strangers)
 
     async def _take(self, limit: str, where: Where, person: Person | None, who: str) -> None:
         if self._rates.take(limit, who):
@@ -157,6 +181,11 @@ class TryLimits:
             "there were too many tries",
             "wait a quarter of an hour, or sign in with a passkey or on a device of yours",
         )
+
+
+def _days(who: str, place: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return by which limits a day's tries for somebody are counted: strangers', a network's."""
+    return ("person-strangers", who), ("person-network", f"{who}/{place}")
 
 
 def _digest(said: str) -> str:

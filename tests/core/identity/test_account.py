@@ -216,3 +216,32 @@ def test_a_refused_password_is_in_no_error(password: str) -> None:
     except Error as error:
         words = f"{error.code} {error.message} {error.help}"
         assert len(password) < 8 or password not in words
+
+
+@pytest.mark.parametrize(
+    ("password", "is_taken"),
+    [
+        ("846 205 917 364", True),
+        ("\U0001f40e\U0001f309\U0001f40c\U0001f333 846205917", True),
+        ("846205917364x", True),
+        ("123456789012", False),
+        ("9876 5432 1098", False),
+        ("1122 3344 5566", False),
+        ("846205 846205", False),
+        ("159753456852", False),
+        ("-+-+-+-+-+-+-+", False),
+        ("x 123456789012 x", False),
+        ("aaaa1234aaaa", False),
+    ],
+)
+def test_digits_that_follow_no_rule_are_a_password(password: str, *, is_taken: bool) -> None:
+    """No kind of character is asked for; rows and repetitions are what is tried first."""
+    code = "" if is_taken else "password-common"
+    assert code == ended(lambda: check_password(password, user="ann", title="Ann"))[1]
+
+
+def test_the_most_used_passwords_are_known() -> None:
+    """Three thousand and more, as they are compared (ASVS 5.0, 6.2.4)."""
+    assert 3_000 <= len(COMMON)
+    assert {"iloveyou", "dragon", "qwertyuiop", "trustno", "healthcare"} <= COMMON
+    assert all(word == word.casefold() and 3 <= len(word) for word in COMMON)

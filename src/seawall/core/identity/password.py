@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import Final
 
 from seawall.core.errors import Invalid
+from seawall.core.identity.common_passwords import MOST_USED, MOST_USED_DIGITS
 
 SHORTEST: Final = 12
 LONGEST: Final = 128
+_FEW: Final = 2
+"""Of so few different characters, such as aaaa and abab, nothing is a password."""
 _SHORTEST_NAME: Final = 4
 """So short a word of a name may be part of a password by chance."""
 
@@ -41,7 +45,7 @@ _WORDS: Final = """
     welcome welcomeback welcomewelcome whatever william winter wizard yankees zaq zaqwsx
     zaqxswcde zxcv zxcvbn zxcvbnm
 """
-COMMON: Final = frozenset(_WORDS.split())
+COMMON: Final = frozenset(_WORDS.split()) | MOST_USED
 """What the most used passwords are made of, letters only; digits and signs around are no help."""
 
 _LETTERS_FOR: Final = str.maketrans("01345$@!|", "oieassali")
@@ -70,16 +74,38 @@ def check_password(password: str, *, user: str, title: str) -> str:
 
 
 def _is_common(folded: str) -> bool:
-    """Whether it is a common word, once or more, with digits and signs around it, or no word."""
+    """Whether it is a common word, once or more, with digits and signs around it, or a row.
+
+    No kind of character is asked for: digits that follow no rule are a password.
+    """
+    digits = "".join(letter for letter in folded if letter.isdecimal())
+    if len(set(folded)) <= _FEW:
+        return True
+    plain = "".join(letter for letter in folded if letter.isalpha())
+    if len(set(plain)) <= _FEW and (2 * len(plain) >= len(folded) or _is_row(digits)):
+        return True
     # Signs that stand for letters lie among letters; at the ends they are signs.
     inner = _ENDS.sub("", folded)
     for text in (folded, inner.translate(_LETTERS_FOR)):
         letters = "".join(letter for letter in text if letter.isalpha())
-        if len(set(letters)) <= 2 or letters in COMMON:  # noqa: PLR2004  such as aaaa and abab
-            return True
-        if any(letters == word * (len(letters) // len(word)) for word in COMMON):
+        if not letters:
+            continue
+        if letters in COMMON or any(
+            letters == word * (len(letters) // len(word)) for word in COMMON
+        ):
             return True
     return False
+
+
+def _is_row(digits: str) -> bool:
+    """Whether digits are much used, counted up or down, or the same ones again and again."""
+    if digits in MOST_USED_DIGITS:
+        return True
+    steps = {(int(later) - int(one)) % 10 for one, later in pairwise(digits)}
+    if steps <= {0, 1} or steps <= {0, 9}:
+        return bool(digits)
+    half = range(1, len(digits) // 2 + 1)
+    return any(digits == (digits[:n] * len(digits))[: len(digits)] for n in half)
 
 
 def _wrong(code: str, message: str, use: str) -> Invalid:

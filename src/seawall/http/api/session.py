@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from seawall.app.caller import Caller
+from seawall.core.ledger.facets import moment_text
 from seawall.http.api.guard import clear_session
 
 if TYPE_CHECKING:
@@ -34,6 +35,22 @@ class SessionShown(BaseModel):
     """How long ago a factor was shown; null for a client."""
     csrf: str
     """What changes send in the header Seawall-Csrf; empty for a client."""
+
+
+class OtherShown(BaseModel):
+    """Another session of the caller's: when and how it began, and when it was used last."""
+
+    began: str
+    seen: str
+    """To the minute."""
+    methods: list[str]
+    same_network: bool
+
+
+class OthersShown(BaseModel):
+    """The caller's other sessions, the one used last first."""
+
+    items: list[OtherShown]
 
 
 def session_room(api: Api, sessions: Sessions, clock: Clock) -> APIRouter:
@@ -63,5 +80,27 @@ def session_room(api: Api, sessions: Sessions, clock: Clock) -> APIRouter:
         response = Response(status_code=204, headers={"Clear-Site-Data": '"cache", "storage"'})
         clear_session(response)
         return response
+
+    @room.get("/session/others", summary="The caller's other sessions")
+    async def others(caller: Caller = Depends(api.caller)) -> OthersShown:
+        """Answer where else the caller is signed in; no name of a session is in it."""
+        network = "" if caller.session is None else caller.session.network
+        return OthersShown(
+            items=[
+                OtherShown(
+                    began=moment_text(one.began_ms),
+                    seen=moment_text(one.seen_ms),
+                    methods=list(one.methods),
+                    same_network=one.network == network,
+                )
+                for one in await sessions.others(caller)
+            ]
+        )
+
+    @room.delete("/session/others", summary="End the caller's other sessions", status_code=204)
+    async def others_ended(caller: Caller = Depends(api.caller)) -> Response:
+        """End them, and not this one; needs a fresh factor."""
+        index = await sessions.end_others(caller)
+        return Response(status_code=204, headers={"Seawall-Entry": str(index)})
 
     return room

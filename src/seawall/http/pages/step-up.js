@@ -34,3 +34,10 @@ doing(byId("code-form"), "submit", async () => {
   await send("POST", "/step-up/totp", { code }, csrf);
   done();
 });
+
+doing(byId("sign-out"), "click", async () => {
+  // Asked for anew: the session that a factor was shown in has another name, and another word.
+  const session = await send("GET", "/session");
+  await send("DELETE", "/session", undefined, session.csrf);
+  location.assign("/sign-in");
+});
