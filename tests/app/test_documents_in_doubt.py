@@ -181,7 +181,7 @@ async def test_what_cannot_be_read_is_not_decided() -> None:
     ledger.down = None
     await documents.refresh()
 
-    assert (["ledger-unavailable"] * 2, {"may_audit"}) == (codes, powers(documents))
+    assert (["ledger-unavailable"] * 2, frozenset({"may_audit"})) == (codes, powers(documents))
 
 
 async def test_a_change_is_made_again_after_a_conflict() -> None:
