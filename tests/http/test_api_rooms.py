@@ -93,6 +93,33 @@ async def test_why_entries_are_taken_away_is_sealed(rooms: Rooms) -> None:
     assert "Koepp" not in str(said)
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "resume"},
+        {"do": "resume", "drop_damaged": True},
+        {"do": "rewrap", "drop_damaged": True},
+        {"do": "rewrap", "drop_damaged": "yes"},
+        {"do": "shred", "ids": ["a" * 24], "reason": "error"},
+    ],
+)
+async def test_whatever_destroys_keys_is_asked_as_that(rooms: Rooms, order: dict[str, Any]) -> None:
+    """So that what forbids it, such as emergency mode, holds for every order that does."""
+    rooms.scene.policies.forbidden.add(Action.SHRED_KEYS)
+    reply = await _post(rooms, "/api/keys", order)
+    assert (403, "access-refused") == (reply.status_code, code_of(reply))
+
+
+@pytest.mark.parametrize("order", [{"do": "resume"}, {"do": "rewrap", "drop_damaged": True}])
+async def test_what_finishes_an_order_has_that_orders_reason(
+    rooms: Rooms, order: dict[str, Any]
+) -> None:
+    """It is asked with a reason, which is in the entry of the shredding that it finishes."""
+    reply = await _post(rooms, "/api/keys", order)
+    asked = [one for one in rooms.scene.policies.asked if one.action is Action.SHRED_KEYS]
+    assert (202, [True]) == (reply.status_code, [one.has_reason for one in asked])
+
+
 async def test_a_reading_names_the_policies_that_let_it_be_done(rooms: Rooms) -> None:
     """Of entries, of one entry, and of what the terminal reads."""
     for path in ("entries", "entries/0", "proof/0"):

@@ -209,20 +209,23 @@ class Api:
         return _guarding(allowed)
 
     def allow_each(
-        self, acts: Callable[[Asked], Iterable[tuple[Action, Resource]]]
+        self,
+        acts: Callable[[Asked], Iterable[tuple[Action, Resource]]],
+        has_reason: Callable[[Asked], bool] = Asked.has_reason,
     ) -> Callable[[Request], Awaitable[list[Allowed]]]:
         """Return the dependency that asks for each of several acts; all must be allowed.
 
-        `acts` tells them from the request, and must tell at least one.
+        `acts` tells them from the request, and must tell at least one. `has_reason` tells
+        whether it is said why, where that is not the body's `reason`.
         """
 
         async def allowed(request: Request) -> list[Allowed]:
             """Ask for each, then claim the request's key."""
             asked = asked_of(request)
-            purpose, has_reason = asked.purpose(), asked.has_reason()
+            purpose, is_reasoned = asked.purpose(), has_reason(asked)
             found = [
                 await self.access.require(
-                    asked.caller, action, resource, purpose=purpose, has_reason=has_reason
+                    asked.caller, action, resource, purpose=purpose, has_reason=is_reasoned
                 )
                 for action, resource in acts(asked)
             ]

@@ -31,8 +31,15 @@ if TYPE_CHECKING:
     from seawall.http.api.works import Works
 
 _MAX_BODY: Final = 65_536
-_ACTIONS: Final = {"shred": Action.SHRED_KEYS, "certificate": Action.VIEW_KEYS}
-"""Which action an order is; every other one changes keys."""
+_ACTIONS: Final = {
+    "shred": Action.SHRED_KEYS,
+    "resume": Action.SHRED_KEYS,
+    "certificate": Action.VIEW_KEYS,
+}
+"""Which action an order is; every other one changes keys, or destroys some by `drop_damaged`."""
+_TOLD: Final = frozenset({"resume", "rewrap"})
+"""Orders that say why by themselves: the shredding that is finished has its reason in its entry,
+and keys that open nothing are dropped because they are in the way."""
 _EXAMPLES: Final = [
     {"do": "rotate", "what": "tenant"},
     {"do": "rewrap"},
@@ -65,7 +72,7 @@ def keys_room(api: Api, managing: ManageKeys, works: Works) -> APIRouter:
     async def order(
         request: Request,
         ordered: Annotated[dict[str, Any], Body(examples=_EXAMPLES)],
-        allowed: list[Allowed] = Depends(api.allow_each(_acts)),
+        allowed: list[Allowed] = Depends(api.allow_each(_acts, _has_reason)),
     ) -> Response:
         """Do what is ordered: what is quick at once, and the rest as work that is followed."""
         caller, proof, access = allowed[0].caller, _proof(request), allowed[0].answer.fields()
@@ -102,8 +109,15 @@ def _acts(asked: Asked) -> Iterator[tuple[Action, Resource]]:
             "the body is not an order about keys",
             'send {"do": ...}: docs/reference/http.md has the fields of every order',
         )
-    action = _ACTIONS.get(check_order(asked.body), Action.CHANGE_KEYS)
+    do = check_order(asked.body)
+    # Whatever destroys a key is asked as that, so that nothing is in emergency mode.
+    destroys = asked.body.get("drop_damaged", False) is not False
+    action = Action.SHRED_KEYS if destroys else _ACTIONS.get(do, Action.CHANGE_KEYS)
     yield action, asked.resource(ACTS[action].on)
+
+
+def _has_reason(asked: Asked) -> bool:
+    return asked.text("do") in _TOLD or asked.has_reason()
 
 
 def _proof(request: Request) -> Proof | None:

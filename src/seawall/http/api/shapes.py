@@ -59,7 +59,7 @@ _TOLD: Final = {
     412: "It is another version than the request names.",
     413: "The body is too long.",
     415: "The body is not said to be JSON.",
-    422: "The idempotency key was used for another request.",
+    422: "The idempotency key was used for another request (`key-reused`).",
     428: "A change must say of which version, by If-Match.",
     429: "Too many of them; the header Retry-After says when again.",
     503: "What Seawall needs does not answer.",
