@@ -249,6 +249,7 @@ async def test_looking_at_exchanges_is_a_reading(rooms: Rooms) -> None:
         said["action"],
         said["query"],
     )
+    assert said["access"]["allowed"]
 
 
 async def test_exchanges_are_asked_for_by_use_case(rooms: Rooms) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from api_scene import code_of
 from desk_scene import desk
+from seawall.app.ports import SYSTEM_LOG
 from seawall.core.access.vocabulary import Action
 from workforce_scene import ADA, BEN, CLEO, CLINIC, DAN
 
@@ -113,6 +114,7 @@ async def test_sessions_are_seen_without_their_names_and_ended() -> None:
 
     assert [{"began", "factor", "methods", "seen"}] == [set(one) for one in listed]
     assert (204, []) == (ended.status_code, await there.place.store.sessions(CLINIC, DAN))
+    assert there.place.entries("session.end", SYSTEM_LOG)[-1]["access"]["policies"]
 
 
 async def test_a_review_is_begun_answered_and_read() -> None:

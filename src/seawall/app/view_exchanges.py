@@ -77,12 +77,16 @@ class ViewExchanges:
         use_case: str | None = None,
         before: int | None = None,
         last: int = 50,
+        access: Mapping[str, Any] | None = None,
     ) -> ExchangesShown:
-        """Record the reading, then return the newest `last` exchanges before an entry."""
+        """Record the reading, then return the newest `last` exchanges before an entry.
+
+        `access` is by which policies it was allowed, for the entry.
+        """
         log, action = principal.tenant, INTENT if which == "sent" else REFUSAL
         facets = [("action", action), *([("use-case", use_case)] if use_case else [])]
         query = Query(tuple(facets), before=before, last=last)
-        recorded = await self._readings.record(principal, Reading("list", log, query))
+        recorded = await self._readings.record(principal, Reading("list", log, query), access)
         found = [(index, decode(raw)) for index, raw in recorded.entries]
         ended = await self._outcomes(log, found) if which == "sent" else {}
         shown = tuple(_shape(index, said, ended) for index, said in found)

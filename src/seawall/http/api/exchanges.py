@@ -86,7 +86,12 @@ def exchanges_room(api: Api, viewing: ViewExchanges) -> APIRouter:
         caller = allowed.caller
         before = api.pages.position(request, caller)
         shown = await viewing.of(
-            caller.principal, which=which, use_case=use_case, before=before, last=limit
+            caller.principal,
+            which=which,
+            use_case=use_case,
+            before=before,
+            last=limit,
+            access=allowed.answer.fields(),
         )
         items: list[Any] = [asdict(one) for one in shown.exchanges]
         page = api.pages.page(request, caller, items, shown.before)
