@@ -11,7 +11,7 @@ from key_scene import ANN, CLINIC
 from seawall.core.access.emergency import MODE_MS
 from seawall.core.access.question import Resource
 from seawall.core.access.vocabulary import Action, On
-from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused
+from seawall.core.errors import Conflict, Error, Invalid, Missing, Refused, Unavailable
 from seawall.core.policy.purpose import Purpose
 
 WHY = "the identity provider is down, and so is the line to it"
@@ -181,3 +181,11 @@ async def test_what_was_typed_at_each_step_is_read_together(scene: EmergencyScen
     await scene.one.mode.end(sam, f"{WHY} 3")
     texts = await scene.one.reviews.texts(scene.caller("pia"), begun.id)
     assert {"begin": f"{WHY} 1", "renewed-1": f"{WHY} 2", "end": f"{WHY} 3"} == texts
+
+
+async def test_a_beginning_in_doubt_is_alarmed(scene: EmergencyScene) -> None:
+    """It may be on though nobody said so."""
+    scene.keys.ledger.failing["emergency.begin"] = Unavailable("ledger-slow", "no answer")
+    with pytest.raises(Unavailable, match="ledger-slow"):
+        await scene.one.mode.begin(scene.caller("sam"), "disaster", WHY)
+    assert [("emergency-mode", CLINIC, None)] == scene.notifier.alarms

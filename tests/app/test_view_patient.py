@@ -173,7 +173,7 @@ async def test_an_access_that_ends_meanwhile_shows_nothing(scene: EmergencyScene
             await scene.two.glass.end(carla, begun.id)
         return await append(log, body, writes)
 
-    scene.ledger.append = ending_first  # type: ignore[method-assign]
+    scene.ledger.append = ending_first  # type: ignore[assignment,method-assign]
     assert "emergency-over" == await refusal(scene, "carla")
     told = await scene.one.history.told(CLINIC, begun.id)
     assert {"patient.view": 1} == told.did
