@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,7 +48,7 @@ async def _review(terminal: Terminal) -> None:
             keys=writer.keys,
             notifier=writer.notifier,
         )
-        due = installation.clock.today().isoformat()
+        due = (installation.clock.today() + timedelta(days=7)).isoformat()
         await reviews.begin(running(), "q1", {"scope": "role", "role": "clinician", "due": due})
         await reviews.answer(answering(BEN), "q1.0001", "revoked", "moved away")
     installation.engine.dispose()
