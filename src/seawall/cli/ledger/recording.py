@@ -58,17 +58,20 @@ class TerminalReadings:
 
     async def _ask_server(self, reading: Reading) -> Recorded:
         said = reading.fields()
-        if reading.what in HANDED_OUT:
-            if not self.reason.strip():
-                raise Refused(
-                    "reason-needed",
-                    "a server runs on this data folder, and asks why entries are taken away",
-                    'say it with --reason "..."; it is sealed, and the entry has its digest',
-                )
+        if reading.what in HANDED_OUT and self.reason:
             said["reason"] = self.reason
         folder = self.installation.settings.data_dir
         url, authority = server_url(folder), self.installation.settings.authority
-        answer = await send_reading(url, await self._fetched(url), authority, said)
+        try:
+            answer = await send_reading(url, await self._fetched(url), authority, said)
+        except Refused as refused:
+            if refused.code != "reason-needed":
+                raise
+            raise Refused(
+                "reason-needed",
+                "a server runs on this data folder, and asks why entries are taken away",
+                'say it with --reason "..."; it is sealed, and the entry has its digest',
+            ) from None
         return _recorded(answer)
 
     async def _fetched(self, url: str) -> str:

@@ -163,12 +163,8 @@ def ledger_room(api: Api, parts: LedgerParts) -> APIRouter:
         """Record what the terminal is about to read from the folder itself, and why."""
         whole = together(allowed)
         principal, log = parts.log(whole, said.get("log", "tenant"))
-        recorded = await parts.readings.record(
-            principal,
-            _reading(said, log, parts.clock.now_ms()),
-            whole.answer.fields(),
-            _reason(said),
-        )
+        reading, access = _reading(said, log, parts.clock.now_ms()), whole.answer.fields()
+        recorded = await parts.readings.record(principal, reading, access, _reason(said))
         return json_response(_told(recorded))
 
     return room
