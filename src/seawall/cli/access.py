@@ -21,7 +21,7 @@ from seawall.cli.options import (
     choose_tenant,
     open_installation,
 )
-from seawall.cli.output import print_json
+from seawall.cli.output import echo, echo_lines, print_json
 from seawall.compose.policies import shipped_policies
 from seawall.core.access.matrix import matrix, matrix_fields, matrix_text
 from seawall.core.registers.register import Register
@@ -73,7 +73,7 @@ def explain(
         print_json(found.fields())
         return
     for line in _lines(asked, found):
-        typer.echo(line)
+        echo(line)
 
 
 @commands.command("matrix")
@@ -83,7 +83,7 @@ def matrix_command(json: Json = False) -> None:
     if json:
         print_json(matrix_fields(rows))
     else:
-        typer.echo(matrix_text(rows), nl=False)
+        echo_lines(matrix_text(rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,11 @@ from seawall.cli.options import (
     choose_tenant,
     open_installation,
 )
-from seawall.cli.output import print_json, print_table
+from seawall.cli.output import echo_lines, print_json, print_table
 from seawall.cli.running import fetch_token, send_documents, server_url
 from seawall.core.errors import Conflict, Invalid, Missing
 from seawall.core.ledger.encoding import decode
+from seawall.core.plain import plain
 from seawall.core.policy.principal import Principal
 from seawall.core.registers.register import KINDS, Register
 
@@ -124,12 +125,20 @@ def get(
     if json:
         print_json(shown)
     elif name is not None:
-        typer.echo(yaml.safe_dump(shown[0], sort_keys=False, allow_unicode=True).rstrip())
+        echo_lines(_yaml(shown[0]))
     else:
         rows = (
             (document.name, str(document.version), document.digest()[:19]) for document in found
         )
         print_table("", ("name", "version", "digest"), rows)
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    """Return a document as YAML that a terminal may show, and that means the same."""
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if plain(text, "\n") != text:
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
+    return text
 
 
 async def _register(installation: Installation, tenant: str | None) -> Register:

@@ -25,6 +25,7 @@ from seawall.cli.options import (
     open_installation,
 )
 from seawall.cli.output import console, print_json, print_table
+from seawall.core.plain import plain
 from seawall.core.registers.register import Register
 
 if TYPE_CHECKING:
@@ -152,7 +153,9 @@ def _told(one: dict[str, Any]) -> Text:
     head = Text.assemble(
         (one["id"], "bold"), f"  {_WHAT[one['what']]}  ", (state, "bold" if review is None else "")
     )
-    return Text("\n").join([head, *(Text(f"  {name:<8}{said}") for name, said in lines), Text("")])
+    return Text("\n").join(
+        [head, *(Text(plain(f"  {name:<8}{said}")) for name, said in lines), Text("")]
+    )
 
 
 def _at(moment: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from seawall.cli.options import DataDir, PassphraseFile
-from seawall.cli.output import print_json, say
+from seawall.cli.output import echo, print_json, say
 from seawall.cli.running import announce, ensure_client_key, withdraw, write_client_key
 from seawall.compose import (
     DATABASE,
@@ -60,7 +60,7 @@ def init(
     say("next: seawall apply -f DOCUMENTS, then seawall serve")
     if link is not None:
         say(f"then {admin} enrols, once and within a day, at the address that follows")
-        typer.echo(link)
+        echo(link)
 
 
 async def _first_tenant(installation: Installation, tenant: str, admin: str) -> str | None:

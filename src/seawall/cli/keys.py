@@ -27,7 +27,7 @@ from seawall.cli.options import (
     choose_tenant,
     open_installation,
 )
-from seawall.cli.output import console, print_json, print_table, say
+from seawall.cli.output import console, echo, print_json, print_table, say
 from seawall.compose import log_to
 from seawall.core.errors import Invalid, Missing
 from seawall.core.seal.certificate import open_by_one, read_file, write_file
@@ -113,11 +113,11 @@ def status(
         for one in said["due"]
     )
     print_table(f"Due for {said['tenant']}", ("what", "by", "state", "because"), due)
-    typer.echo(f"left to wrap anew: {said['left']:,} data keys")
+    echo(f"left to wrap anew: {said['left']:,} data keys")
     for one in said["rotating"]:
-        typer.echo(f"unfinished: rotation of {one['what']} keys, entry {one['entry']}")
+        echo(f"unfinished: rotation of {one['what']} keys, entry {one['entry']}")
     if not said["operators"]:
-        typer.echo("nobody may change keys yet: seawall keys enrol NAME")
+        echo("nobody may change keys yet: seawall keys enrol NAME")
     done = (
         (
             str(one["entry"]),
@@ -155,9 +155,9 @@ def rotate(
     if json:
         print_json(done)
         return
-    typer.echo(f"{done['what']} key: version {done['version']} is in use")
+    echo(f"{done['what']} key: version {done['version']} is in use")
     if "rewrapped" in done:
-        typer.echo(f"{done['rewrapped']:,} data keys were wrapped anew")
+        echo(f"{done['rewrapped']:,} data keys were wrapped anew")
 
 
 @commands.command()
@@ -177,7 +177,7 @@ def rewrap(
     if json:
         print_json(done)
     else:
-        typer.echo(f"{done['rewrapped']:,} data keys were wrapped anew")
+        echo(f"{done['rewrapped']:,} data keys were wrapped anew")
 
 
 @commands.command()
@@ -220,13 +220,11 @@ def shred(
     if json:
         print_json(written)
     elif not written:
-        typer.echo("nothing is unfinished")
+        echo("nothing is unfinished")
     for one in [] if json else written:
-        typer.echo(
-            f"shredded: entry {one['ordered']} ordered it, entry {one['destroyed']} ended it"
-        )
-        typer.echo(f"certificate: {one['json']}")
-        typer.echo(f"             {one['page']}")
+        echo(f"shredded: entry {one['ordered']} ordered it, entry {one['destroyed']} ended it")
+        echo(f"certificate: {one['json']}")
+        echo(f"             {one['page']}")
 
 
 @commands.command()
@@ -246,8 +244,8 @@ def certificate(
     if json:
         print_json(written)
     else:
-        typer.echo(f"certificate: {written['json']}")
-        typer.echo(f"             {written['page']}")
+        echo(f"certificate: {written['json']}")
+        echo(f"             {written['page']}")
 
 
 @commands.command()
@@ -276,9 +274,9 @@ def check(
         print_json(body)
         return
     whose = "the whole tenant" if body["what"] == "tenant" else f"{len(body['patients'])} patients"
-    typer.echo(f"signed as it stands: {whose} of {body['tenant']}, {body['reason']}")
-    typer.echo(f"data keys deleted: {body['deleted']['data_keys']:,}")
-    typer.echo(f"final at {body['keys']['final_at']}; {len(body['beyond'])} things it cannot reach")
+    echo(f"signed as it stands: {whose} of {body['tenant']}, {body['reason']}")
+    echo(f"data keys deleted: {body['deleted']['data_keys']:,}")
+    echo(f"final at {body['keys']['final_at']}; {len(body['beyond'])} things it cannot reach")
 
 
 @commands.command()
@@ -306,7 +304,7 @@ def enrol(
     if json:
         print_json(done)
         return
-    typer.echo(done["uri"])
+    echo(done["uri"])
     if system:
         say(f"this operator's name is system.{name}")
     say("give this to the operator's authenticator now: it is shown this once")

@@ -19,7 +19,7 @@ from seawall.cli.options import (
     choose_tenant,
     open_installation,
 )
-from seawall.cli.output import print_json, print_table
+from seawall.cli.output import echo_lines, print_json, print_table
 from seawall.core.access.review_report import report, text
 from seawall.core.access.reviewing import items_of
 from seawall.core.errors import Missing
@@ -75,7 +75,7 @@ def show(
     if json:
         print_json(said)
     else:
-        typer.echo(text(said).rstrip())
+        echo_lines(text(said))
 
 
 async def _register(installation: Installation, tenant: str | None) -> Register:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from seawall.cli.options import DataDir, Json
-from seawall.cli.output import print_json
+from seawall.cli.output import echo, print_json
 from seawall.cli.running import fetch_token, server_url
 from seawall.config import environment, read_settings
 from seawall.core.errors import Invalid
@@ -52,4 +52,4 @@ def token(
     if json:
         print_json(answer)
     else:
-        typer.echo(answer["access_token"])
+        echo(answer["access_token"])

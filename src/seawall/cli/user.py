@@ -20,7 +20,7 @@ from seawall.cli.options import (
     choose_tenant,
     open_installation,
 )
-from seawall.cli.output import print_json, print_table, say
+from seawall.cli.output import echo, print_json, print_table, say
 from seawall.core.access.vocabulary import HUMAN_ROLES
 from seawall.core.errors import Conflict
 from seawall.core.ledger.facets import moment_text
@@ -66,7 +66,7 @@ def add(
     if json:
         print_json(added)
         return
-    typer.echo(f"{added['document']}: {added['change']}")
+    echo(f"{added['document']}: {added['change']}")
     say(f"next: seawall user invite {name}")
 
 
@@ -102,7 +102,7 @@ def invite(
         until = moment_text(made.until_ms)
         print_json({"url": url, "until": until, "entry": made.entry})
         return
-    typer.echo(url)
+    echo(url)
     say(f"it works once, until {moment_text(made.until_ms)}")
 
 

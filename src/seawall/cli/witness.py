@@ -12,7 +12,7 @@ import typer
 
 from seawall.app.cosign import check_log_key
 from seawall.cli.options import Json, PassphraseFile
-from seawall.cli.output import print_json, say
+from seawall.cli.output import echo, print_json, say
 from seawall.compose import (
     create_witness,
     log_to,
@@ -39,7 +39,7 @@ def init(
     """Make a witness: two keys under a passphrase; print its verifier keys."""
     passphrase = read_passphrase(folder, environment(), passphrase_file)
     for vkey in create_witness(folder, name, passphrase):
-        typer.echo(vkey)
+        echo(vkey)
     say("give a log's operator one of these keys, the URL and tls/authority.pem")
     say("next: seawall witness trust VKEY, then seawall witness serve")
 
@@ -48,7 +48,7 @@ def init(
 def key(folder: Folder) -> None:
     """Print the witness's verifier keys: Ed25519, then ML-DSA-44."""
     for vkey in witness_book(folder).vkeys():
-        typer.echo(vkey)
+        echo(vkey)
 
 
 @commands.command()
@@ -67,7 +67,7 @@ def trust(
         if json:
             print_json([{"vkey": one, "origin": name, "size": size} for one, name, size in logs])
         for one, _, size in () if json else logs:
-            typer.echo(f"{one}  {'never cosigned' if size is None else f'cosigned at {size}'}")
+            echo(f"{one}  {'never cosigned' if size is None else f'cosigned at {size}'}")
     elif remove:
         book.distrust(vkey)
     else:
