@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from api_scene import CLIENT, TENANT, Scene
 from fakes import MemoryStore, RecordingNotifier
 from key_scene import KeyScene
 from seawall.adapters.policies import load_policies
+from seawall.adapters.rates import MovingRates
 from seawall.adapters.second_factor import TimeCodes
 from seawall.app.answer import ANSWER
 from seawall.app.ask_model import REQUEST
@@ -44,12 +46,33 @@ from seawall.http.api.works import Works
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from seawall.app.documents import Documents
+    from seawall.core.registers.register import Register
+
 PATIENT: Final = "0123456789abcdef01234567"
 ITEM: Final = "7e7960d9f47c7acefe73b32f1feaebfc"
 RECEIPTS: Final = b"r" * 32
 _DOCUMENTS: Final = ["Client/app@1", "UseCase/visit-summary@1", "Endpoint/sandbox@1"]
 _PURPOSE: Final = {"name": "treatment", "hl7": "TREAT"}
 _MODEL: Final = {"name": "seawall-sandbox-1", "version": "1", "country": "US"}
+
+
+class SlowRegisters:
+    """The registers as explanations read them, slowly, and how many read at once."""
+
+    documents: Documents
+
+    def __init__(self) -> None:
+        self._reading = 0
+        self.most_at_once = 0
+
+    def register(self, tenant: str) -> Register:
+        """Return a tenant's register after a while."""
+        self._reading += 1
+        self.most_at_once = max(self.most_at_once, self._reading)
+        time.sleep(0.01)
+        self._reading -= 1
+        return self.documents.register(tenant)
 
 
 class Rooms:
@@ -63,6 +86,7 @@ class Rooms:
         self.works = Works(self.scene.random)
         self.named: set[str] = set()
         """Who may read the system's log where there are several tenants."""
+        self.registers = SlowRegisters()
         self.tables_made = 0
         self.intent = 0
         self.all: list[APIRouter] = []
@@ -131,7 +155,8 @@ class Rooms:
             clock=clock,
             random=scene.random,
         )
-        explaining = ExplainAccess(registers=scene.documents, policies=policies, clock=clock)
+        self.registers.documents = scene.documents
+        explaining = ExplainAccess(registers=self.registers, policies=policies, clock=clock)
         return [
             session_room(api, scene.sessions, clock),
             documents_room(api, scene.documents),
@@ -141,7 +166,7 @@ class Rooms:
             exchanges_room(api, ViewExchanges(store=store, readings=readings)),
             payloads_room(api, opening),
             obligations_room(api, [self._at_once, self._waited_for], clock),
-            access_room(api, explaining, table),
+            access_room(api, explaining, table, MovingRates(clock)),
         ]
 
     def _managing(self, indexing: IndexLedger) -> ManageKeys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -435,6 +436,25 @@ async def test_the_table_of_access_is_sent_once(rooms: Rooms) -> None:
     again = await _get(rooms, "/api/access/matrix", **{"If-None-Match": first.headers["ETag"]})
     assert (200, 304, 1) == (first.status_code, again.status_code, rooms.tables_made)
     assert len(Action) == len(first.json()["actions"])
+
+
+async def test_explanations_are_few_a_minute_for_each_caller(rooms: Rooms) -> None:
+    """Each takes a good part of a second of computing; a minute later there are more."""
+    body = {"principal": "role/auditor", "action": "open-payload", "resource": "Payload/*"}
+    replies = [await _post(rooms, "/api/access/explain", body) for _ in range(31)]
+    rooms.scene.clock.advance(61)
+    later = await _post(rooms, "/api/access/explain", body)
+    assert [200] * 30 == [one.status_code for one in replies[:30]]
+    assert (429, "explain-limited") == (replies[30].status_code, code_of(replies[30]))
+    assert 200 == later.status_code
+
+
+async def test_one_explanation_is_made_at_a_time(rooms: Rooms) -> None:
+    """So that the threads that serve everything else are left to it."""
+    body = {"principal": "role/auditor", "action": "open-payload", "resource": "Payload/*"}
+    replies = await asyncio.gather(*(_post(rooms, "/api/access/explain", body) for _ in range(6)))
+    assert [200] * 6 == [one.status_code for one in replies]
+    assert 1 == rooms.registers.most_at_once
 
 
 async def test_an_answer_of_the_policies_is_explained(rooms: Rooms) -> None:

@@ -41,7 +41,10 @@ LIMITS: Final = {
     "person-network": Limit(100, 86_400),
     "told": Limit(1, 900),
 }
-"""What is counted: see `seawall.app.try_limits`, which names them."""
+"""What is counted of signing in: see `seawall.app.try_limits`, which names them."""
+
+EVERY_LIMIT: Final = {**LIMITS, "explain": Limit(30, 60)}
+"""And how often one caller gets answers of the policies explained."""
 
 MOST_KEYS: Final = 50_000
 """Of so many one limit counts at once; of more the half that was counted least is forgotten."""
@@ -51,7 +54,7 @@ class MovingRates:
     """The Rates port in this process's memory."""
 
     def __init__(
-        self, clock: Clock, limits: Mapping[str, Limit] = LIMITS, most_keys: int = MOST_KEYS
+        self, clock: Clock, limits: Mapping[str, Limit] = EVERY_LIMIT, most_keys: int = MOST_KEYS
     ) -> None:
         self._windows = {name: _Windows(clock, most_keys) for name in limits}
         self._limiters = {

@@ -111,7 +111,7 @@ class ApiRoom:
                 api, people.emergency_access, people.emergency_mode, people.emergency_reviews
             ),
             offline_room(api, people.offline),
-            access_room(api, room.explaining, table),
+            access_room(api, room.explaining, table, people.rates),
             documents_room(api, writer.documents),
             exchanges_room(api, self._viewing()),
             payloads_room(api, self._opening()),

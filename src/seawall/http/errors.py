@@ -44,6 +44,7 @@ _STATUS_OF_CODE: Final[dict[str, int]] = {
     "session-ended": 401,
     "step-up-needed": 401,
     "sign-in-limited": 429,
+    "explain-limited": 429,
     "body-kind": 415,
     "key-reused": 422,
     "version-changed": 412,

@@ -2,6 +2,8 @@
 
 Both ask the policies many times, so they work beside the server's own thread; the table
 is of the shipped policies, which do not change while the server runs, and is made once.
+An explanation takes a good part of a second of computing: one at a time is made, in one
+thread, and each caller gets so many a minute.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from starlette.responses import Response
 from seawall.app.access import Allowed
 from seawall.app.explain_access import Asked
 from seawall.core.access.vocabulary import Action
+from seawall.core.errors import Refused
 from seawall.http.api.conditions import READ, versioned
 from seawall.http.api.shapes import Body
 from seawall.http.errors import json_response
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from seawall.app.explain_access import ExplainAccess
+    from seawall.app.ports import Rates
+    from seawall.core.policy.principal import Principal
     from seawall.http.api.guard import Api
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -80,10 +85,14 @@ class WhyShown(BaseModel):
 
 
 def access_room(
-    api: Api, explaining: ExplainAccess, matrix: Callable[[], list[dict[str, Any]]]
+    api: Api,
+    explaining: ExplainAccess,
+    matrix: Callable[[], list[dict[str, Any]]],
+    rates: Rates,
 ) -> APIRouter:
     """Return the routes of access; `matrix` is called once, and may take its time."""
     room = api.router("access", prefix="/access")
+    one_at_a_time = asyncio.Semaphore()
     table: asyncio.Task[tuple[list[dict[str, Any]], str]] | None = None
 
     @room.get("/matrix", summary="Who may do what", response_model=MatrixShown, **READ)
@@ -103,6 +112,7 @@ def access_room(
         asked: WhyAsked, allowed: Allowed = Depends(api.allow(Action.EXPLAIN_ACCESS))
     ) -> Response:
         """Answer from the policies and the documents as they stand; nothing is done."""
+        _count(rates, allowed.caller.principal)
         question = Asked(
             asked.principal,
             asked.action,
@@ -113,10 +123,21 @@ def access_room(
             asked.emergency_mode,
         )
         tenant = allowed.caller.principal.tenant
-        found = await asyncio.to_thread(explaining.explain, tenant, question)
+        async with one_at_a_time:
+            found = await asyncio.to_thread(explaining.explain, tenant, question)
         return json_response(found.fields())
 
     return room
+
+
+def _count(rates: Rates, by: Principal) -> None:
+    """Count an explanation for whoever asks; `Refused` if it is one too many."""
+    if not rates.take("explain", f"{by.tenant}/{by.kind}/{by.name}"):
+        raise Refused(
+            "explain-limited",
+            "you asked for too many explanations",
+            "wait a minute; the table of access answers for all roles at once",
+        )
 
 
 def _made(matrix: Callable[[], list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], str]:
