@@ -154,6 +154,7 @@ async def test_of_two_who_enrol_by_one_link_one_does(scene: PeopleScene) -> None
     begun = await scene.enrol.begin(HOME, scene.first_link)
 
     async def ended(begun: Enrolling) -> str:
+        """Return how one of the two ended."""
         what = Chosen(password=PASSWORD, code=scene.code(begun))
         return await code_of(scene.enrol.finish(HOME, scene.first_link, begun.ticket, what))
 

@@ -144,6 +144,7 @@ def test_the_asynchronous_anthropic_sdk_goes_on_too(served: tuple[Messages, int]
     messages, port = served
 
     async def said() -> list[str]:
+        """Return what the model said."""
         async with async_anthropic_client(messages.source(port), max_retries=0) as client:
             found = [(await client.messages.create(**ASKED)).content[0].text]
             messages.desk.clock.advance(601)

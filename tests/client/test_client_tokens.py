@@ -120,6 +120,7 @@ def test_the_asynchronous_sdk_goes_on_too(place: Place) -> None:
     """Calls at one time share one token, before and after it expires."""
 
     async def listed() -> list[str]:
+        """Return the models that are listed."""
         async with async_openai_client(place.source(), max_retries=0) as client:
             found = []
             for _ in range(2):

@@ -17,6 +17,7 @@ def described() -> dict[str, Any]:
     """Return the description as the API gives it to whoever asks."""
 
     async def fetched() -> dict[str, Any]:
+        """Fetch the description."""
         rooms = await Rooms().begin()
         reply = await rooms.scene.send("GET", "/api/openapi.json")
         found: dict[str, Any] = reply.json()

@@ -123,6 +123,7 @@ def application(
     copy = clinic.copy(tmp_path_factory.mktemp("routes") / "data")
 
     async def made() -> Any:
+        """Make the application."""
         async with copy.installation.write(detector=detector) as writer:
             return writer.application()
 

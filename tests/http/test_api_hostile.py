@@ -216,6 +216,7 @@ async def test_a_body_that_does_not_come_is_given_up(rooms: Rooms) -> None:
     """Nothing is read for who is nobody: the caller is looked at first."""
 
     async def endless() -> AsyncIterator[bytes]:
+        """Begin a body, and never end it."""
         raise AssertionError("nobody's body was read")
         yield b""
 

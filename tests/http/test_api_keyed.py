@@ -55,6 +55,7 @@ class Counter:
         async def count(
             given: Word, _allowed: Allowed = Depends(api.allow(Action.APPLY_AGREEMENTS))
         ) -> Response:
+            """Count, once a key is claimed."""
             self.reached.set()
             await self.gate.wait()
             self.done += 1
@@ -70,6 +71,7 @@ class Counter:
         async def secret(
             _allowed: Allowed = Depends(api.allow(Action.APPLY_AGREEMENTS)),
         ) -> Response:
+            """Answer with a secret."""
             self.done += 1
             return json_response({"secret": "hunter2"}, headers={"Seawall-Entry": "41"})
 
@@ -77,6 +79,7 @@ class Counter:
         async def sometimes(
             request: Request, _allowed: Allowed = Depends(api.allow(Action.APPLY_AGREEMENTS))
         ) -> Response:
+            """Fail the first time."""
             hide(request)
             return json_response({"secret": "hunter2"})
 
@@ -86,6 +89,7 @@ class Counter:
             async def asks_itself(
                 _caller: Caller = Depends(api.asking(action, Purpose.TREATMENT)),
             ) -> Response:
+                """Ask for itself."""
                 self.done += 1
                 return json_response({"done": self.done})
 

@@ -121,6 +121,7 @@ def test_the_pages_together_are_the_list(count: int, limit: int) -> None:
     """Whatever the limit: each thing once, none longer than the limit, none empty but the first."""
 
     async def work() -> list[list[dict[str, Any]]]:
+        """Walk through the pages."""
         scene = Scene()
         await scene.begin(documents_room(scene.api, scene.documents))
         if holds := _holds(count):

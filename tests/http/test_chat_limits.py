@@ -44,6 +44,7 @@ def request(token: str, **named: str) -> Request:
     body = json.dumps(ASKED).encode()
 
     async def receive() -> dict[str, Any]:
+        """Give the body."""
         return {"type": "http.request", "body": body, "more_body": False}
 
     ours = {f"seawall-{name.replace('_', '-')}": value for name, value in named.items()}

@@ -48,6 +48,7 @@ def test_the_first_person_enrols_signs_in_and_lets_another_in(begun: tuple[Path,
     key = Authenticator()
 
     async def enrol(browser: Browser) -> list[str]:
+        """Enrol by the link."""
         made = await browser.post("/enrol/begin", {"link": link})
         chosen = {
             "link": link,
@@ -60,6 +61,7 @@ def test_the_first_person_enrols_signs_in_and_lets_another_in(begun: tuple[Path,
         return list(done["recovery_codes"])
 
     async def use(browser: Browser) -> tuple[Any, ...]:
+        """Use the server as a browser does."""
         codes = await enrol(browser)
         asked = await browser.post("/sign-in/passkey/options")
         body = {"ticket": asked["ticket"], "credential": key.get(asked["options"])}
@@ -86,6 +88,7 @@ def test_nobody_else_is_let_in(begun: tuple[Path, str]) -> None:
     folder, _ = begun
 
     async def use(browser: Browser) -> list[Any]:
+        """Use the server as a browser does."""
         ends = []
         for user in ("ada", "nobody"):
             body = {"user": user, "password": "something else altogether"}

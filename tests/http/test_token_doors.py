@@ -45,6 +45,7 @@ def request(
     """Return a request as the server hands it over."""
 
     async def receive() -> dict[str, Any]:
+        """Give the body."""
         return {"type": "http.request", "body": body, "more_body": False}
 
     given = [(n.lower().encode(), v.encode()) for n, v in (headers or {}).items()]
