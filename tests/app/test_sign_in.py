@@ -48,6 +48,24 @@ async def test_a_passkey_that_did_not_verify_its_user_is_not_enough(scene: Peopl
     assert [] == await scene.store.sessions(CLINIC)
 
 
+async def test_a_key_that_got_its_pin_later_does_not_sign_in_alone(scene: PeopleScene) -> None:
+    """Whoever finds a key without a PIN can give it one: it stays a second factor."""
+    key = Authenticator(flags=UP)
+    link = (await scene.enrol.invite(TERMINAL, "ben")).link
+    begun = await scene.enrol.begin(HOME, link)
+    chosen = Chosen(password=PASSWORD, passkey=key.create(begun.options))
+    await scene.enrol.finish(HOME, link, begun.ticket, chosen)
+
+    assert "sign-in-refused" == await by_passkey(scene, key, flags=UP | UV)
+    assert "user-not-verified" == scene.outcomes()[-1]
+    half = await scene.half("ben")
+    response = key.get(half.options, flags=UP | UV)
+    done = await scene.sign_in.password_passkey(HOME, half.ticket, response)
+    caller = await scene.sessions.identify(done.session, HOME.network)
+    assert caller.session is not None
+    assert ("hwk", "mfa", "pwd") == caller.session.methods
+
+
 async def test_a_password_and_a_code_sign_in(scene: PeopleScene) -> None:
     """The session says by what."""
     done = await scene.signed_in()

@@ -112,6 +112,7 @@ class WebPasskeys:
             transports=tuple(sorted({one.value for one in said} & set(TRANSPORTS))),
             may_be_synced=found.credential_device_type == CredentialDeviceType.MULTI_DEVICE,
             is_synced=found.credential_backed_up,
+            verifies_user=found.user_verified,
         )
         return Made(made, found.user_verified)
 

@@ -80,7 +80,8 @@ class ShowFactors:
         account = opened.account.with_shown(
             found.credential, found.count, is_synced=found.is_synced
         )
-        return Found("", account, found.is_user_verified)
+        # A key that verified nobody when it was registered may have got its PIN from a thief.
+        return Found("", account, found.is_user_verified and passkey.verifies_user)
 
     def check_code(self, opened: Opened, code: str) -> Found:
         """Return what a one-time code shows; each is taken once (RFC 6238, section 5.2)."""

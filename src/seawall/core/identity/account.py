@@ -47,6 +47,11 @@ class Passkey:
     may_be_synced: bool = False
     """Whether its provider may copy it to other devices (backup eligibility)."""
     is_synced: bool = False
+    verifies_user: bool = False
+    """Whether it verified its user when it was registered (`uvInitialized`, section 7.2).
+
+    One that did not may be given a PIN by whoever finds it: it never shows anybody alone.
+    """
 
     def is_cloned(self, count: int) -> bool:
         """Whether a new count says that there is another copy (WebAuthn, section 6.1.1)."""
@@ -63,6 +68,7 @@ class Passkey:
             "made": self.made_ms,
             "syncable": self.may_be_synced,
             "synced": self.is_synced,
+            "verifies": self.verifies_user,
         }
 
 
@@ -106,11 +112,10 @@ class Account:
 
     @property
     def is_enough(self) -> bool:
-        """Whether somebody can sign in by it: where there is no password, every passkey verifies.
-
-        That last thing is kept by whoever takes passkeys in.
-        """
-        return bool(self.passkeys) or bool(self.password and self.codes)
+        """Whether somebody can sign in by it: alone by a passkey that verifies its user."""
+        if any(one.verifies_user for one in self.passkeys):
+            return True
+        return bool(self.password) and bool(self.passkeys or self.codes)
 
     def passkey(self, credential: str) -> Passkey | None:
         """Return a passkey by its id."""
@@ -214,6 +219,7 @@ def _passkey(read: dict[str, Any]) -> Passkey:
         made_ms=_number(read["made"]),
         may_be_synced=_flag(read["syncable"]),
         is_synced=_flag(read["synced"]),
+        verifies_user=_flag(read["verifies"]),
     )
 
 
