@@ -101,6 +101,7 @@ def test_a_backup_beside_a_server_is_recorded_by_it(tmp_path: Path) -> None:
 
     assert (0, None) == (drilled.status, drilled.code)
     assert [made["snapshot"]] * 2 == [found[-1]["snapshot"] for found in entries]
+    assert [True, True] == [found[-1]["reported"] for found in entries]
 
 
 def test_without_a_folder_a_backup_is_not_made(backed_up: tuple[Terminal, Path]) -> None:
