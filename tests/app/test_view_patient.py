@@ -177,3 +177,19 @@ async def test_an_access_that_ends_meanwhile_shows_nothing(scene: EmergencyScene
     assert "emergency-over" == await refusal(scene, "carla")
     told = await scene.one.history.told(CLINIC, begun.id)
     assert {"patient.view": 1} == told.did
+
+
+async def test_trying_record_numbers_leaves_a_trace(scene: EmergencyScene) -> None:
+    """Naming a patient whom nobody is is an entry, which does not say the number."""
+    for begin in (view(scene, "carla", "MRN-9"), glass(scene, "MRN-9")):
+        with pytest.raises(Missing) as caught:
+            await begin
+        said = scene.said("access.refused")[-1]
+        assert ("patient-unknown", "carla") == (said["access"]["code"], said["actor"]["name"])
+        assert "MRN" not in f"{said} {caught.value}"
+        assert caught.value.entry is not None
+
+
+async def glass(scene: EmergencyScene, patient: str) -> None:
+    """Break the glass as Carla."""
+    await scene.one.glass.begin(scene.caller("carla"), scene.asked(patient=patient))

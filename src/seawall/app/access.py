@@ -9,13 +9,13 @@ to the very same question of a client is kept: deciding looks nothing up.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from seawall.app.entries import entry
 from seawall.core.access import standing
-from seawall.core.access.question import Asker, Question, Resource
+from seawall.core.access.question import Answer, Asker, Question, Resource
 from seawall.core.access.vocabulary import ACTS, Action, Role
-from seawall.core.errors import Refused
+from seawall.core.errors import Error, Refused
 from seawall.core.registers.client import ClientSpec
 from seawall.core.registers.user import UserSpec
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from seawall.app.caller import Caller
     from seawall.app.documents import Documents
     from seawall.app.ports import Clock, Ledger, Notifier
-    from seawall.core.access.question import Answer
     from seawall.core.policy.principal import Principal
     from seawall.core.policy.purpose import Purpose
 
+ErrorT = TypeVar("ErrorT", bound=Error)
 _HELP: Final = {
     "step-up-needed": "show a factor again, and then repeat the request (RFC 9470)",
     "reason-needed": "say why, in the field `reason`",
@@ -243,6 +243,17 @@ class Access:
         is_said = client is not None and standing.PROVISIONS in client.spec.powers
         named = f"{principal.tenant}/{principal.name}" in self._documents.provisioners
         return principal.kind == "client" and is_said and not named
+
+    async def recorded(
+        self, error: ErrorT, caller: Caller, action: Action, resource: Resource
+    ) -> ErrorT:
+        """Record a refusal that is no policy's, and return the error with its entry.
+
+        So trying record numbers leaves a trace; what was named is in no entry.
+        """
+        answer = Answer(allowed=False, code=error.code)
+        error.entry = await self._record(caller, action, resource, answer)
+        return error
 
     async def _record(
         self, caller: Caller, action: Action, resource: Resource, answer: Answer

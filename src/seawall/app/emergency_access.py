@@ -135,7 +135,7 @@ class EmergencyAccess:
         )
         if patient is None:
             # Said to nobody who may not break the glass: it tells who is a patient here.
-            raise _unknown()
+            raise await self._access.recorded(_unknown(), caller, allowed.action, allowed.resource)
         await self._documents.refresh()
         self._refuse_second(tenant, person)
         self._refuse_many(tenant, person)

@@ -19,7 +19,6 @@ from seawall.app.entries import entry
 from seawall.app.ports import KeepSealed
 from seawall.app.recall import UNATTRIBUTED
 from seawall.app.view_exchanges import INTENT
-from seawall.core.access.vocabulary import Action, On
 from seawall.core.errors import Missing, Refused, Tampered
 from seawall.core.ledger.encoding import decode
 from seawall.core.policy.grant import Grant, terms
@@ -123,16 +122,12 @@ class OpenPayload:
         withheld = text_withheld(register, roles, allowed.purpose)
         if withheld is None:
             return
-        told = {"allowed": False, "policies": [], "code": withheld.code}
-        said = {"what": Action.OPEN_PAYLOAD.value, "on": On.PAYLOAD.value, "access": told}
-        body = entry("access.refused", caller.principal, self._clock, **said)
         error = Refused(
             withheld.code,
             withheld.reason,
             "a text may hold anything of a record: a RoleScope of the role names entire-record",
         )
-        error.entry = (await self._ledger.append(caller.principal.tenant, body)).index
-        raise error
+        raise await self._access.recorded(error, caller, allowed.action, allowed.resource)
 
     async def _intent(self, tenant: str, exchange: int) -> dict[str, Any]:
         raw = await self._store.entries(tenant, exchange, exchange + 1) if exchange >= 0 else []

@@ -123,19 +123,21 @@ class ViewPatient:
         """Show one patient, named as the clinic names them; `Refused` if nothing may be shown."""
         tenant = caller.principal.tenant
         patient = await self._patient(tenant, reference)
+        resource = Resource(On.PATIENT, tenant, patient or "*")
         allowed = await self._access.require(
             caller,
             Action.VIEW_PATIENT,
-            Resource(On.PATIENT, tenant, patient or "*"),
+            resource,
             purpose=purpose,
             elements=frozenset(_ALL.texts()),
         )
         if patient is None:
-            raise Missing(
+            error = Missing(
                 "patient-unknown",
                 "the reference names no patient that was imported",
                 "use the FHIR id or a record number of a patient who was imported",
             )
+            raise await self._access.recorded(error, caller, Action.VIEW_PATIENT, resource)
         under = self._emergencies.said(caller, [patient])
         shown = _EVERYTHING if under else await self._shown(caller, purpose)
         held = await self._store.sealed(tenant, IDENTIFIERS, patient)
@@ -168,14 +170,11 @@ class ViewPatient:
         if shown.given.texts():
             return shown
         why = shown.withheld[0]
-        told = {"allowed": False, "policies": [], "code": why.code}
-        said = {"what": Action.VIEW_PATIENT.value, "on": On.PATIENT.value, "access": told}
-        body = entry("access.refused", caller.principal, self._clock, **said)
         error = Refused(
             why.code, why.reason, "a RoleScope document says what a role may be shown, for what"
         )
-        error.entry = (await self._ledger.append(caller.principal.tenant, body)).index
-        raise error
+        every = Resource(On.PATIENT, caller.principal.tenant)
+        raise await self._access.recorded(error, caller, Action.VIEW_PATIENT, every)
 
     async def _refuse_ended(
         self, caller: Caller, patient: str, under: Mapping[str, str], grant: Grant
