@@ -107,6 +107,8 @@ entry (-1: none). Someone must look. Every code under Tampered that an exchange 
 alarm too.
 """
 _ALARMS: Final = {
+    "accounts-unopened": "What persons sign in by cannot be opened: key manager or database "
+    "do not answer. Nobody new signs in here until they do.",
     "emergencies-failed": "The search for emergencies whose review is late could not "
     "be made; it is tried again.",
     "emergency-access": "Somebody opened one patient's record in an emergency: the "

@@ -350,6 +350,8 @@ class MemoryKeyRing:
         """Whose keys were let go of, in order."""
         self.opened: list[Context] = []
         """What was opened, in order."""
+        self.down: Error | None = None
+        """When set, opening raises it: the key manager does not answer."""
 
     async def prepare(self, tenant: str) -> None:
         """Make the keys of a new tenant; nothing changes if it has them."""
@@ -372,6 +374,8 @@ class MemoryKeyRing:
         """Decrypt under a grant; `Refused` if it does not cover it, `Tampered` if changed."""
         if not isinstance(grant, Grant):
             raise TypeError("PHI is opened under a grant")
+        if self.down is not None:
+            raise self.down
         check(
             grant,
             sealed.context,

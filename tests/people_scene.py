@@ -114,6 +114,7 @@ class PeopleScene:
             documents=self.documents,
             passwords=self.passwords,
             codes=self.codes,
+            notifier=self.notifier,
             random=self.random,
             key=KEY,
             **ports,

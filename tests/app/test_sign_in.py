@@ -10,7 +10,7 @@ from authenticator import BE, BS, UP, UV, Authenticator
 from people_scene import AWAY, CLINIC, HOME, PASSWORD, TERMINAL, PeopleScene, code_of
 from seawall.app.enrol import Chosen
 from seawall.app.ports import SYSTEM_LOG
-from seawall.core.errors import Refused
+from seawall.core.errors import Refused, Unavailable
 
 
 @pytest.fixture
@@ -64,6 +64,18 @@ async def test_a_key_that_got_its_pin_later_does_not_sign_in_alone(scene: People
     caller = await scene.sessions.identify(done.session, HOME.network)
     assert caller.session is not None
     assert ("hwk", "mfa", "pwd") == caller.session.methods
+
+
+async def test_a_key_store_that_is_down_lets_nobody_in_and_is_told(scene: PeopleScene) -> None:
+    """Refused for what it is, and the operator hears of it once a minute, with the entry."""
+    scene.keys.down = Unavailable("key-manager-unavailable", "the keys do not answer", "wait")
+    assert "key-manager-unavailable" == await by_passkey(scene, scene.keys_of["ada"])
+    assert "key-manager-unavailable" == await code_of(scene.half())
+    assert [] == await scene.store.sessions(CLINIC)
+    assert ["accounts-unopened"] == [code for code, _, _ in scene.notifier.alarms]
+    assert "sign-in.attempt" == scene.ledger.bodies(SYSTEM_LOG)[-1]["action"]
+    scene.keys.down = None
+    assert "" == await by_passkey(scene, scene.keys_of["ada"])
 
 
 async def test_a_password_and_a_code_sign_in(scene: PeopleScene) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seawall.app.entries import entry
 from seawall.app.ports import SYSTEM_LOG, KeepSealed
-from seawall.core.errors import Conflict, Tampered
+from seawall.core.errors import Conflict, Tampered, Unavailable
 from seawall.core.identity.account import Account
 from seawall.core.identity.offline import OfflineKit
 from seawall.core.ledger.encoding import decode, encode
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Clock,
         KeyRing,
         Ledger,
+        Notifier,
         Passwords,
         Random,
         SecondFactor,
@@ -57,6 +58,8 @@ SIGN_IN: Final = Principal("system", "sign-in", SYSTEM_LOG)
 HANDLE_BYTES: Final = 32
 
 _GRANT_MS: Final = 60_000
+_TOLD_SECONDS: Final = 60.0
+"""So often the operator is told that accounts do not open."""
 _DECOY: Final = "*"
 _SECRET_BYTES: Final = 32
 
@@ -125,12 +128,16 @@ class Accounts:
         documents: Documents,
         passwords: Passwords,
         codes: SecondFactor,
+        notifier: Notifier,
         clock: Clock,
         random: Random,
         key: bytes,
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._notifier = notifier
+        self._told_at = -_TOLD_SECONDS
+        """When the operator was last told that accounts do not open."""
         self._keys = keys
         self._documents = documents
         self._passwords = passwords
@@ -187,7 +194,7 @@ class Accounts:
         spec = None if person is None else self.spec(person)
         told = Opened(person, spec, held, Account(), 0).told
         receipt = await self._record(action, by, {**told, **said}, (ACCOUNT,))
-        account = Account.from_json(await self._keys.open(sealed, Grant(receipt)))
+        account = Account.from_json(await self._opened(sealed, Grant(receipt)))
         return Opened(person, spec, held, account, receipt.index)
 
     async def open_by_passkey(self, action: str, credential: str, **said: Any) -> Opened:
@@ -197,11 +204,11 @@ class Accounts:
         receipt = await self._record(action, SIGN_IN, {**told, **said}, (ACCOUNT, PASSKEY))
         grant, person = Grant(receipt), None
         if index is not None:
-            owner = decode(await self._keys.open(index, grant))
+            owner = decode(await self._opened(index, grant))
             person = self.person(str(owner.get("tenant")), str(owner.get("user")))
         held = None if person is None else await self._sealed(ACCOUNT, person.item)
         sealed = await self._decoy() if held is None else held
-        account = Account.from_json(await self._keys.open(sealed, grant))
+        account = Account.from_json(await self._opened(sealed, grant))
         spec = None if person is None else self.spec(person)
         return Opened(person, spec, held, account, receipt.index)
 
@@ -219,9 +226,20 @@ class Accounts:
         said = {"for": by.tenant, "count": len(held)}
         grant = Grant(await self._record("enrol.view", in_system, said, (ACCOUNT,)))
         return {
-            name: Account.from_json(await self._keys.open(sealed, grant)).factors
+            name: Account.from_json(await self._opened(sealed, grant)).factors
             for name, sealed in held.items()
         }
+
+    async def _opened(self, sealed: Sealed, grant: Grant) -> bytes:
+        """Open what is sealed; where the keys do not answer, nobody signs in and it is told."""
+        try:
+            return await self._keys.open(sealed, grant)
+        except Unavailable:
+            now = self._clock.monotonic()
+            if now - self._told_at >= _TOLD_SECONDS:
+                self._told_at = now
+                self._notifier.alarm("accounts-unopened", SYSTEM_LOG, grant.receipt.index)
+            raise
 
     async def keeping(self, opened: Opened, account: Account) -> KeepSealed:
         """Return the write that replaces what was opened, and nothing that was changed since."""

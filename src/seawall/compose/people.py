@@ -66,7 +66,7 @@ class PeopleRoom:
             codes=self.codes,
             random=random,
             key=self._key,
-            **self._kept,
+            **self._told,
         )
         self.resets = ResetFactors(accounts=self.accounts, notifier=writer.notifier)
         self.devices = Devices(random, self._key)
