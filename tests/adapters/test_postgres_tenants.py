@@ -138,7 +138,9 @@ def test_every_table_of_tenants_is_kept_apart(postgres_server: Server, filled: s
     forced = postgres_server.ask(
         "select relname from pg_class where relrowsecurity and relforcerowsecurity", filled
     )
+    # A session is found by what a browser says before its tenant is known, and holds no PHI.
     having = {table.name for table in metadata.sorted_tables if "tenant" in table.columns}
+    having -= {"sessions"}
     assert having | {"entries", "facets"} == set(TABLES) == {row[0] for row in forced}
 
 

@@ -44,6 +44,8 @@ _CHECKS: Final = [
 _ROLES: Final = ["clinician", "privacy-officer", "security-officer"]
 _PERSON: Final = "vera"
 _SESSIONS: Final = 150
+_ENDING: Final = "DELETE /session/others"
+"""What ends the sessions that the others would be asked in."""
 _EXAMPLES: Final = 4
 _AT_LEAST: Final = 50
 """So many operations there are at least: fewer would mean that they were not found."""
@@ -62,9 +64,10 @@ class Asking:
         self.operations: dict[str, Any] = {one.label: one for one in found}
         self.authority = str(server.clinic.folder / "tls" / "authority.pem")
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, label: str) -> dict[str, str]:
         """Return the headers of a page at which the person sits, in a session of its own."""
-        said = {"Cookie": f"{COOKIE}={self._sessions.pop()}", "Origin": self.url}
+        name = self._sessions.pop(0 if label == _ENDING else -1)
+        said = {"Cookie": f"{COOKIE}={name}", "Origin": self.url}
         session = self._server.send("GET", "/api/session", headers=said).json()
         return {**said, CSRF_HEADER: str(session["csrf"]), "Sec-Fetch-Site": "same-origin"}
 
@@ -72,13 +75,16 @@ class Asking:
 async def _signed_in(clinic: Clinic) -> list[str]:
     """Let a person with roles join, and begin sessions; return their names."""
     by = Principal("operator", "tests", TENANT)
-    user = {"kind": "User", "name": _PERSON, "spec": {"title": "Vera", "roles": _ROLES}}
+    # The first two sessions are of persons of their own, since they end all others.
+    persons = ["vera-1", "vera-2", *[_PERSON] * (_SESSIONS - 2)]
+    spec = {"title": "Vera", "roles": _ROLES}
+    users = [{"kind": "User", "name": name, "spec": spec} for name in sorted(set(persons))]
     made = []
     async with clinic.installation.write() as writer:
-        await writer.documents.apply(by, [user])
+        await writer.documents.apply(by, users)
         sessions, network = writer.access_room.sessions, writer.people_room.network_of("127.0.0.1")
-        for _ in range(_SESSIONS):
-            name, session = sessions.new(TENANT, _PERSON, ["hwk", "user", "mfa"], network)
+        for person in persons:
+            name, session = sessions.new(TENANT, person, ["hwk", "user", "mfa"], network)
             said = {"v": 1, "at": "2026-11-24T00:00:00.000Z", "action": "tests.begin"}
             said |= {"tenant": TENANT, "actor": by.fields()}
             await writer.ledger.append(SYSTEM_LOG, said, [KeepSession(session)])
@@ -110,7 +116,7 @@ def test_every_operation_answers_as_it_is_described(asking: Asking) -> None:
 
 def _wrong(asking: Asking, operation: Any, mode: GenerationMode) -> str:
     """Return how an operation's answers differ from its description; empty if they do not."""
-    headers = asking.headers()
+    headers = asking.headers(operation.label)
 
     @settings(
         max_examples=_EXAMPLES,

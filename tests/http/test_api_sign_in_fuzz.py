@@ -7,6 +7,7 @@ error, and every answer is one that the description has.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -109,7 +111,9 @@ def test_every_answer_is_described(label: str, who: str, mode: GenerationMode) -
         case.cookies.clear()
         case.call_and_validate(headers=fuzzed.headers(who), checks=_CHECKS)
 
-    ask()
+    # Of an operation that takes nothing, nothing can be asked that is not allowed.
+    with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+        ask()
 
 
 def test_every_room_is_asked() -> None:

@@ -48,6 +48,7 @@ class Place:
 
     def click(self, name: str) -> None:
         """Press a button, once it can be pressed."""
+        self.await_shown(name)
         WebDriverWait(self.browser, PATIENCE).until(
             lambda browser: browser.find_element(By.ID, name).is_enabled()
         )
@@ -60,6 +61,7 @@ class Place:
 
     def press_enter(self, name: str) -> None:
         """Send a form by the keyboard alone."""
+        self.await_shown(name)
         self.browser.find_element(By.ID, name).send_keys("\n")
 
     def await_shown(self, name: str) -> None:
