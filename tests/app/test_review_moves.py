@@ -57,12 +57,13 @@ async def test_questions_about_who_left_have_ended() -> None:
     )
 
 
-@pytest.mark.parametrize("act", ["leave", "suspend"])
-async def test_a_reviewer_who_leaves_is_replaced(act: str) -> None:
+@pytest.mark.parametrize("act", [("leave",), ("change", {"standing": "suspended"})])
+async def test_a_reviewer_who_leaves_is_replaced(act: tuple[Any, ...]) -> None:
     """What they were asked, somebody else is asked; never the holder."""
     place = await begun()
 
-    await getattr(place.workforce, act)(allowed(), BEN)
+    method, *more = act
+    await getattr(place.workforce, method)(allowed(), BEN, *more)
     said = place.reviews.status(CLINIC, "q1")["grants"]
 
     assert {"portal": {ADA}, CLEO: {ADA}, DAN: {ADA}, ADA: {BEN}} == {
@@ -94,10 +95,10 @@ async def test_a_reviewer_whose_role_is_revoked_is_replaced() -> None:
 async def test_nobody_takes_over_questions_by_suspending_who_is_asked() -> None:
     """They wait, also over the next round, and are the reviewer's again afterwards."""
     place = await begun()
-    await place.workforce.suspend(allowed(ADA), BEN)
+    await place.workforce.change(allowed(ADA), BEN, {"standing": "suspended"})
     await place.reviews.close_overdue()
     taken = len(place.reviews.asked(CLINIC, ADA))
-    await place.workforce.resume(allowed(ADA), BEN)
+    await place.workforce.change(allowed(ADA), BEN, {"standing": "active"})
 
     assert (1, 7) == (taken, len(place.reviews.asked(CLINIC, BEN)))
 
@@ -105,7 +106,7 @@ async def test_nobody_takes_over_questions_by_suspending_who_is_asked() -> None:
 async def test_questions_that_nobody_can_answer_are_asked_of_who_comes() -> None:
     """What only the holder could answer waits for the next person who has a role of a deputy."""
     place = await begun()
-    await place.workforce.suspend(allowed(), BEN)
+    await place.workforce.change(allowed(), BEN, {"standing": "suspended"})
     before = {one.spec.name for one in place.reviews.asked(CLINIC, BEN)}
 
     await place.workforce.join(allowed(), "eve", {"title": "Eve", "roles": ["privacy-officer"]})

@@ -95,15 +95,16 @@ async def test_roles_count_at_the_next_question() -> None:
     assert frozenset({Role.DEVELOPER}) == (await place.asker(session)).roles
 
 
-@pytest.mark.parametrize("act", ["leave", "suspend"])
-async def test_sessions_end_in_the_same_append(act: str) -> None:
+@pytest.mark.parametrize("act", [("leave",), ("change", {"standing": "suspended"})])
+async def test_sessions_end_in_the_same_append(act: tuple[Any, ...]) -> None:
     """Leaving and suspension end every session in the append of their own entry."""
     place = await Workplace().open()
     sessions = [await place.sign_in(DAN), await place.sign_in(DAN)]
     await place.sign_in(CLEO)
     before = len(place.entries())
 
-    await getattr(place.workforce, act)(allowed(), DAN)
+    method, *more = act
+    await getattr(place.workforce, method)(allowed(), DAN, *more)
     left = [one.user for one in await place.store.sessions(CLINIC)]
 
     assert ([CLEO], before + 1) == (left, len(place.entries()))
@@ -117,9 +118,9 @@ async def test_a_suspension_ends_and_the_sessions_stay_ended() -> None:
     """Who is active again signs in anew, with the roles of before."""
     place = await Workplace().open()
     session = await place.sign_in(DAN)
-    await place.workforce.suspend(allowed(), DAN)
+    await place.workforce.change(allowed(), DAN, {"standing": "suspended"})
 
-    await place.workforce.resume(allowed(), DAN)
+    await place.workforce.change(allowed(), DAN, {"standing": "active"})
 
     assert {Role.CLINICIAN} == (await place.asker(await place.sign_in(DAN))).roles
     with pytest.raises(Refused):
@@ -197,7 +198,7 @@ async def _leave(place: Workplace) -> None:
 
 
 async def _suspend(place: Workplace) -> None:
-    await place.workforce.suspend(allowed(), ADA)
+    await place.workforce.change(allowed(), ADA, {"standing": "suspended"})
 
 
 async def _other_roles(place: Workplace) -> None:
@@ -325,7 +326,7 @@ async def test_whom_nobody_knows_is_missing() -> None:
 
     for name in ("nobody", "No Name", ""):
         with pytest.raises(Missing) as missing:
-            await place.workforce.suspend(allowed(), name)
+            await place.workforce.change(allowed(), name, {"standing": "suspended"})
         assert "person-unknown" == missing.value.code
 
 

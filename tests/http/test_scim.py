@@ -116,7 +116,7 @@ async def test_a_provider_ends_only_its_own_suspension(*, by_person: bool, stand
     off = {"op": "replace", "path": "active", "value": False}
     suspended = {"schemas": [PATCH], "Operations": [off]}
     if by_person:
-        await there.place.workforce.suspend(allowed(), DAN)
+        await there.place.workforce.change(allowed(), DAN, {"standing": "suspended"})
     await there.scim({"method": "PATCH", "path": f"/Users/{DAN}", "body": suspended})
 
     body = {"userName": "dan", "active": True, "roles": []}

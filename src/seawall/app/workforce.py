@@ -117,14 +117,6 @@ class Workforce:
         made = read_spec(UserSpec, _KIND, name, merged)
         return await self._keep(allowed, Change(_KIND, name, made, after))
 
-    async def suspend(self, allowed: Allowed, name: str) -> Applied:
-        """Let somebody do nothing until further notice, and end their sessions."""
-        return await self.change(allowed, name, {"standing": "suspended"})
-
-    async def resume(self, allowed: Allowed, name: str) -> Applied:
-        """End a suspension; the sessions stay ended."""
-        return await self.change(allowed, name, {"standing": "active"})
-
     async def leave(self, allowed: Allowed, name: str, left_at: datetime | None = None) -> Applied:
         """End what somebody may do, who left at a moment; it is final, and the name stays theirs.
 

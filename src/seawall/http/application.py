@@ -9,8 +9,8 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seawall.core.errors import Error, Missing
-from seawall.http.errors import json_response, respond
+from seawall.core.errors import Error
+from seawall.http.errors import failed, json_response, no_such_door, respond
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -100,20 +100,8 @@ class _Fresh:
 
 
 async def _no_door(_request: Request, _error: Exception) -> Response:
-    return respond(
-        Missing(
-            "no-such-door",
-            "Seawall has no such path or method",
-            "docs/reference/http.md lists every path",
-        )
-    )
+    return respond(no_such_door())
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return respond(
-        Error(
-            "internal",
-            "Seawall failed on its own side",
-            "tell the operator; the server's log names the place in the code",
-        )
-    )
+    return respond(failed())

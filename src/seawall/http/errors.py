@@ -99,6 +99,24 @@ def error_headers(error: Error) -> dict[str, str]:
     return headers
 
 
+def no_such_door() -> Missing:
+    """Return what it is to ask for a path or by a method that the server does not have."""
+    return Missing(
+        "no-such-door",
+        "Seawall has no such path or method",
+        "docs/reference/http.md lists every path",
+    )
+
+
+def failed() -> Error:
+    """Return what is said of a mistake of the program: nothing of it."""
+    return Error(
+        "internal",
+        "Seawall failed on its own side",
+        "tell the operator; the server's log names the place in the code",
+    )
+
+
 def respond(error: Error) -> Response:
     """Return the response to an error, in the shape that the OpenAI dialect's clients read."""
     return json_response(error_body(error), status(error), error_headers(error))

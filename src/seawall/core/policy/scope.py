@@ -115,10 +115,7 @@ class Shown:
 
 def scope_of(register: Register, roles: Iterable[Role], purpose: Purpose) -> Scope:
     """Return what persons of all these roles together may be shown for a purpose."""
-    scope = Scope()
-    for document in _applying(_documents(register, roles), purpose):
-        scope = scope.union(document.spec.scope)
-    return scope
+    return _scope(_applying(_documents(register, roles), purpose))
 
 
 def shown_to(register: Register, roles: Iterable[Role], purpose: Purpose, wanted: Scope) -> Shown:
@@ -128,9 +125,7 @@ def shown_to(register: Register, roles: Iterable[Role], purpose: Purpose, wanted
     """
     documents = _documents(register, roles)
     applying = _applying(documents, purpose)
-    scope, given = Scope(), Scope()
-    for document in applying:
-        scope = scope.union(document.spec.scope)
+    scope, given = _scope(applying), Scope()
     for element in wanted.elements:
         given = given.union(scope.meet(element))
     withheld = sorted(wanted.difference(scope).elements, key=lambda element: element.text)
@@ -171,3 +166,10 @@ def _applying(
     documents: Iterable[Document[RoleScopeSpec]], purpose: Purpose
 ) -> list[Document[RoleScopeSpec]]:
     return [document for document in documents if purpose in document.spec.purposes]
+
+
+def _scope(documents: Iterable[Document[RoleScopeSpec]]) -> Scope:
+    scope = Scope()
+    for document in documents:
+        scope = scope.union(document.spec.scope)
+    return scope

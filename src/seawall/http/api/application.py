@@ -14,11 +14,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import seawall
-from seawall.core.errors import Error, Invalid, Missing
+from seawall.core.errors import Error, Invalid
 from seawall.http.api.bodies import invalid
 from seawall.http.api.guard import COOKIE, action_of, rules_of
 from seawall.http.api.shapes import ERRORS
-from seawall.http.errors import respond
+from seawall.http.errors import failed, no_such_door, respond
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,20 +128,8 @@ async def _no_door(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 400:  # noqa: PLR2004  FastAPI's word for a body that it cannot read
         return respond(Invalid("body-invalid", "the body cannot be read", "send JSON in UTF-8"))
-    return respond(
-        Missing(
-            "no-such-door",
-            "Seawall has no such path or method",
-            "docs/reference/http.md lists every path",
-        )
-    )
+    return respond(no_such_door())
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return respond(
-        Error(
-            "internal",
-            "Seawall failed on its own side",
-            "tell the operator; the server's log names the place in the code",
-        )
-    )
+    return respond(failed())
